@@ -1,0 +1,184 @@
+/**
+ * A small binary writer and reader for fact records. Integers are varints; a text is a tag and its bytes, and a UUID in
+ * its canonical form, which most ids are, takes 16 bytes instead of 36.
+ *
+ * Tag of a text: 0 none, 1 a UUID, else 2 + 2 × (bytes) + (1 where they are not all ASCII).
+ */
+
+const encoder = new TextEncoder();
+const NONE = 0;
+const UUID = 1;
+const FIRST_LENGTH = 2;
+
+/** Value of a lower-case hexadecimal digit by its character code, 255 of anything else. */
+const HEX = new Uint8Array(128).fill(255);
+for (let digit = 0; digit < 16; digit++) HEX[digit.toString(16).charCodeAt(0)] = digit;
+const BYTE_TEXT = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+export class ByteWriter {
+  bytes = new Uint8Array(1024);
+  length = 0;
+
+  reset(): void {
+    this.length = 0;
+  }
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** An integer from 0 to 2^53 - 1. */
+  varint(value: number): void {
+    this.#reserve(8);
+    let rest = value;
+    while (rest > 0x7f) {
+      this.bytes[this.length++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    this.bytes[this.length++] = rest;
+  }
+
+  /** An integer of either sign. */
+  signed(value: number): void {
+    this.varint(value < 0 ? -value * 2 - 1 : value * 2);
+  }
+
+  double(value: number): void {
+    this.#reserve(8);
+    new DataView(this.bytes.buffer).setFloat64(this.length, value, true);
+    this.length += 8;
+  }
+
+  text(value: string | null): void {
+    if (value === null) {
+      this.byte(NONE);
+      return;
+    }
+    this.#reserve(value.length * 3 + 8);
+    if (value.length === 36 && this.#uuid(value)) return;
+    const begin = this.length;
+    this.varint(FIRST_LENGTH + value.length * 2);
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) {
+        this.length = begin;
+        this.#utf8(value);
+        return;
+      }
+      this.bytes[this.length++] = code;
+    }
+  }
+
+  #utf8(value: string): void {
+    const encoded = encoder.encode(value);
+    this.varint(FIRST_LENGTH + encoded.length * 2 + 1);
+    this.bytes.set(encoded, this.length);
+    this.length += encoded.length;
+  }
+
+  /** Writes a canonical UUID; false, and nothing written, where the text is none. */
+  #uuid(value: string): boolean {
+    let at = this.length + 1;
+    for (let i = 0; i < 36; i += 2) {
+      if (i === 8 || i === 13 || i === 18 || i === 23) {
+        if (value.charCodeAt(i) !== 0x2d) return false;
+        i++;
+      }
+      const high = HEX[value.charCodeAt(i)] ?? 255;
+      const low = HEX[value.charCodeAt(i + 1)] ?? 255;
+      if ((high | low) > 15) return false;
+      this.bytes[at++] = (high << 4) | low;
+    }
+    this.bytes[this.length] = UUID;
+    this.length = at;
+    return true;
+  }
+
+  #reserve(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
+    grown.set(this.bytes);
+    this.bytes = grown;
+  }
+}
+
+/** Reads what a `ByteWriter` wrote, from wherever `at` is set. */
+export class ByteReader {
+  bytes: Uint8Array = new Uint8Array(0);
+  at = 0;
+
+  /** Points the reader at a place. */
+  open(bytes: Uint8Array, at: number): this {
+    this.bytes = bytes;
+    this.at = at;
+    return this;
+  }
+
+  byte(): number {
+    return this.bytes[this.at++];
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.bytes[this.at++];
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 128;
+    }
+  }
+
+  signed(): number {
+    const value = this.varint();
+    return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
+  }
+
+  double(): number {
+    const value = new DataView(this.bytes.buffer, this.bytes.byteOffset).getFloat64(this.at, true);
+    this.at += 8;
+    return value;
+  }
+
+  text(): string | null {
+    const tag = this.varint();
+    if (tag === NONE) return null;
+    const begin = this.at;
+    if (tag === UUID) {
+      this.at += 16;
+      return uuidText(this.bytes, begin);
+    }
+    this.at += (tag - FIRST_LENGTH) >>> 1;
+    const buffer = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + begin, this.at - begin);
+    return (tag & 1) === 1 ? buffer.toString('utf8') : buffer.toString('latin1');
+  }
+
+  skipText(): void {
+    const tag = this.varint();
+    if (tag === UUID) this.at += 16;
+    else if (tag !== NONE) this.at += (tag - FIRST_LENGTH) >>> 1;
+  }
+}
+
+function uuidText(bytes: Uint8Array, at: number): string {
+  let text = '';
+  for (let i = 0; i < 16; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) text += '-';
+    text += BYTE_TEXT[bytes[at + i]];
+  }
+  return text;
+}
+
+/** Whether two written texts are the same: equal strings are written as equal bytes. */
+export function sameText(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): boolean {
+  // The first byte bounds the length from below; the walk stops at the end of the shorter, whose tag differs.
+  if (a[aAt] !== b[bAt]) return false;
+  const reader = lengthReader.open(a, aAt);
+  reader.skipText();
+  const length = reader.at - aAt;
+  for (let i = 1; i < length; i++) if (a[aAt + i] !== b[bAt + i]) return false;
+  return true;
+}
+
+const lengthReader = new ByteReader();

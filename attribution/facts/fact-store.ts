@@ -1,0 +1,279 @@
+import { workOf, type Event } from '../events.ts';
+import { CLASS_CODES, type Policy } from '../policy.ts';
+import { DAY } from '../time.ts';
+import { ByteReader, ByteWriter } from './bytes.ts';
+import { CHUNK_RECORDS, Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import { Interner } from './interner.ts';
+import { KeyTable } from './keys.ts';
+import { releasePayload, splitPlace, writePayload, type Dictionaries } from './record.ts';
+
+/** A copy is recognised for this long, in event time of the log that it stands in. */
+export const COPY_MEMORY_MS = DAY;
+/** A chunk spans at most this much of its log's clock, so that whole chunks grow old. */
+const CHUNK_SPAN_MS = 3 * 60 * 60 * 1000;
+/** Chunk serials repeat after this many; by then nothing points to the first bearer of a number any more. */
+const SERIALS = 2 ** 31 / CHUNK_RECORDS;
+
+export type Outcome = 'applied' | 'excluded' | 'late' | 'duplicate';
+
+/** What became of a valid record. */
+export interface Observed {
+  outcome: Outcome;
+  /** A duplicate that differs from the event that counts. */
+  conflict: boolean;
+  /** The key that has a new fact, -1 where none has. */
+  key: number;
+  /** Another key that lost a fact to this one (an event id that changed its work between two topics), mostly -1. */
+  otherKey: number;
+}
+
+/**
+ * The facts that the speed layer holds, as a set: the same events in any order make the same set, and a copy changes
+ * nothing. It holds one record an event in flat arrays (about a hundred bytes each), linked by key, newest first.
+ *
+ * A source is one topic-partition. Of copies in several sources the one of the smallest source counts, so sources are
+ * numbered in the order of (topic, partition).
+ */
+export class FactStore {
+  readonly keys = new KeyTable();
+  readonly profiles = new Interner();
+  readonly works = new Interner();
+  readonly dictionaries: Dictionaries = {
+    places: new Interner((place, text) => this.#classify(place, text)),
+    labels: new Interner(),
+  };
+  /** By place number: the class of its row type and surface, `CLASS_CODES`. */
+  placeClass = new Uint8Array(256);
+  readonly #classOf: Policy['classOf'];
+  readonly #ring: (Chunk | null)[] = Array.from({ length: SERIALS }, () => null);
+  /** Live chunks, oldest first. */
+  #chunks: Chunk[] = [];
+  #serial = 0;
+  readonly #writer = new ByteWriter();
+  readonly #reader = new ByteReader();
+
+  constructor(policy: Pick<Policy, 'classOf'>) {
+    this.#classOf = policy.classOf;
+  }
+
+  /** How many records are held, those that only let copies be recognised included. */
+  get records(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.count, 0);
+  }
+
+  /** Bytes of memory of the records and their index; keys and dictionaries not included. */
+  get footprint(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.footprint, 0);
+  }
+
+  /**
+   * Takes a valid record.
+   *
+   * @param clock the greatest event time of the valid records earlier in the same source; -Infinity at its beginning
+   * @param late the record is late by its source's clock: it is known from now on, but never applied
+   */
+  observe(event: Event, source: number, clock: number, late: boolean): Observed {
+    const writer = this.#writer;
+    writer.reset();
+    writer.text(event.event_id);
+    const idLength = writer.length;
+    const profile = this.profiles.acquire(event.profile_id);
+    const playbackFlag = event.type === 'playback' ? PLAYBACK_FLAG : 0;
+    const hash = identityHash(writer.bytes, idLength, profile, playbackFlag);
+    const known = this.#findCopies(hash, profile, playbackFlag, source, clock);
+
+    const clockAfter = Math.max(clock, event.event_time);
+    const flagsAt = writer.length;
+    writer.byte(playbackFlag | (late ? LATE_FLAG : 0));
+    writer.varint(source);
+    writer.varint(clockAfter - event.event_time);
+    const payloadAt = writer.length;
+    writePayload(writer, event, this.dictionaries);
+
+    if (known.copy >= 0) {
+      const conflict = this.#differs(known.copy, event, payloadAt);
+      this.#release(writer.bytes, payloadAt, playbackFlag !== 0);
+      this.profiles.release(profile);
+      return { outcome: 'duplicate', conflict, key: -1, otherKey: -1 };
+    }
+    if (late) {
+      this.#append(event, clockAfter, profile, hash, false);
+      return { outcome: 'late', conflict: false, key: -1, otherKey: -1 };
+    }
+    const outcome = isExcluded(event) ? 'excluded' : 'applied';
+    if (known.shadowed) {
+      writer.bytes[flagsAt] |= SHADOWED_FLAG;
+      this.#append(event, clockAfter, profile, hash, false);
+      return { outcome, conflict: false, key: -1, otherKey: -1 };
+    }
+    let otherKey = -1;
+    if (known.shadows >= 0) {
+      const chunk = this.chunkOf(known.shadows);
+      const place = known.shadows % CHUNK_RECORDS;
+      chunk.bytes[chunk.flagsAt(place)] |= SHADOWED_FLAG;
+      otherKey = chunk.key[place];
+    }
+    return { outcome, conflict: false, key: this.#append(event, clockAfter, profile, hash, true), otherKey };
+  }
+
+  /** The key of a profile and a work, -1 where no record names it. */
+  keyOf(profileId: string, workId: string): number {
+    const profile = this.profiles.find(profileId);
+    const work = this.works.find(workId);
+    return profile < 0 || work < 0 ? -1 : this.keys.find(profile, work);
+  }
+
+  /** Whether any playback event was ever linked to a key: without one there is no play. */
+  hasPlayback(key: number): boolean {
+    return this.keys.flags[key] !== 0;
+  }
+
+  /** The numbers of a key's records that count, newest first, into `into`; returns how many. */
+  recordsOf(key: number, into: number[]): number {
+    let count = 0;
+    for (let number = this.keys.head[key]; number >= 0;) {
+      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      // The chain ends where its older part was dropped with its chunk.
+      if (chunk === null) break;
+      const place = number % CHUNK_RECORDS;
+      if ((chunk.flags(place) & SHADOWED_FLAG) === 0) into[count++] = number;
+      number = chunk.previous[place];
+    }
+    return count;
+  }
+
+  chunkOf(number: number): Chunk {
+    const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+    if (chunk === null) throw new RangeError(`Record ${number} is no longer held`);
+    return chunk;
+  }
+
+  /** The oldest chunk that is complete, which can be dropped, or null. */
+  oldestClosed(): Chunk | null {
+    return this.#chunks.length > 1 ? this.#chunks[0] : null;
+  }
+
+  /** Drops the oldest chunk with all its records. */
+  dropOldest(): void {
+    const chunk = this.#chunks.shift();
+    if (chunk === undefined) return;
+    for (let place = 0; place < chunk.count; place++) {
+      const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
+      const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
+      reader.varint();
+      reader.varint();
+      releasePayload(reader, isPlayback, this.dictionaries);
+      this.#releaseKey(chunk.key[place]);
+    }
+    this.#ring[chunk.serial] = null;
+  }
+
+  #append(event: Event, clock: number, profile: number, hash: number, linked: boolean): number {
+    const chunk = this.#openChunk(clock);
+    const key = this.#acquireKey(profile, workOf(event));
+    const previous = linked ? this.keys.head[key] : -1;
+    const place = chunk.append(this.#writer, event.event_time, clock, key, previous, hash);
+    if (linked) {
+      this.keys.head[key] = chunk.serial * CHUNK_RECORDS + place;
+      if (event.type === 'playback') this.keys.flags[key] = 1;
+    }
+    return key;
+  }
+
+  /** Every record counts once for its key, and every key once for its work and once for each record's profile. */
+  #acquireKey(profile: number, workId: string): number {
+    let work = this.works.find(workId);
+    let key = work < 0 ? -1 : this.keys.find(profile, work);
+    if (key < 0) {
+      work = this.works.acquire(workId);
+      key = this.keys.add(profile, work);
+    }
+    this.keys.uses[key]++;
+    return key;
+  }
+
+  #releaseKey(key: number): void {
+    this.profiles.release(this.keys.profile[key]);
+    if (--this.keys.uses[key] > 0) return;
+    this.works.release(this.keys.work[key]);
+    this.keys.remove(key);
+  }
+
+  #openChunk(clock: number): Chunk {
+    const current = this.#chunks.at(-1);
+    if (current && !current.full && clock - current.begunAt < CHUNK_SPAN_MS) return current;
+    current?.close();
+    const chunk = new Chunk(this.#serial, clock);
+    this.#serial = (this.#serial + 1) % SERIALS;
+    this.#chunks.push(chunk);
+    this.#ring[chunk.serial] = chunk;
+    return chunk;
+  }
+
+  /** Looks up all records of the event whose id stands at the beginning of the writer. */
+  #findCopies(hash: number, profile: number, playbackFlag: number, source: number, clock: number) {
+    const found = { copy: -1, shadowed: false, shadows: -1 };
+    for (const chunk of this.#chunks) {
+      chunk.find(hash, this.#writer.bytes, (place) => {
+        const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
+        const flags = reader.byte();
+        if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) return false;
+        const otherSource = reader.varint();
+        const clockThen = chunk.time[place] + reader.varint();
+        if (otherSource === source && clock - clockThen <= COPY_MEMORY_MS) {
+          found.copy = chunk.serial * CHUNK_RECORDS + place;
+          return true;
+        }
+        if ((flags & (LATE_FLAG | SHADOWED_FLAG)) === 0) {
+          if (otherSource <= source) found.shadowed = true;
+          else found.shadows = chunk.serial * CHUNK_RECORDS + place;
+        }
+        return false;
+      });
+      if (found.copy >= 0) break;
+    }
+    return found;
+  }
+
+  /** Whether the event, whose payload stands in the writer, says other things than the record that it copies. */
+  #differs(number: number, event: Event, payloadAt: number): boolean {
+    const chunk = this.chunkOf(number);
+    const place = number % CHUNK_RECORDS;
+    if (chunk.time[place] !== event.event_time) return true;
+    if (this.works.text(this.keys.work[chunk.key[place]]) !== workOf(event)) return true;
+    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place) + 1);
+    reader.varint();
+    reader.varint();
+    const { bytes, length } = this.#writer;
+    for (let i = payloadAt; i < length; i++) if (bytes[i] !== chunk.bytes[reader.at + i - payloadAt]) return true;
+    return false;
+  }
+
+  #release(bytes: Uint8Array, payloadAt: number, isPlayback: boolean): void {
+    releasePayload(this.#reader.open(bytes, payloadAt), isPlayback, this.dictionaries);
+  }
+
+  #classify(place: number, text: string): void {
+    if (place >= this.placeClass.length) {
+      const grown = new Uint8Array(this.placeClass.length * 2);
+      grown.set(this.placeClass);
+      this.placeClass = grown;
+    }
+    const { surface, rowType } = splitPlace(text);
+    this.placeClass[place] = CLASS_CODES[this.#classOf(rowType, surface).class];
+  }
+}
+
+/** The record itself says that it is not of the main content. */
+export function isExcluded(event: Event): boolean {
+  if (event.type === 'impression') return false;
+  return event.kind === 'trailer' || event.kind === 'preview' || event.muted_autoplay === true;
+}
+
+/** FNV-1a over the written event id, begun with the profile and the type, then mixed. */
+function identityHash(bytes: Uint8Array, length: number, profile: number, playbackFlag: number): number {
+  let hash = 0x811c9dc5 ^ Math.imul(profile * 2 + playbackFlag, 0x9e3779b1);
+  for (let i = 0; i < length; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash ^ (hash >>> 13)) | 0;
+}

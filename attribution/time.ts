@@ -1,0 +1,41 @@
+/** Durations, in milliseconds. */
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+/** The greatest time that a JavaScript date can hold; a greater number is no time at all. */
+export const MAX_TIME = 8.64e15;
+
+const ISO_8601 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)$/;
+
+/**
+ * The instant that an ISO-8601 text with an offset names, in epoch milliseconds (finer fractions are cut off), or null
+ * where it names none: no offset, a day that its month does not have, an hour above 23.
+ */
+export function parseIsoTime(text: string): number | null {
+  const parts = ISO_8601.exec(text);
+  if (parts === null) return null;
+  const [, year, month, day, hour, minute, second = '0', fraction = '0', , sign, offsetHour = '0', offsetMinute = '0'] =
+    parts;
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return null;
+  if (Number(offsetHour) > 23 || Number(offsetMinute) > 59) return null;
+  const midnight = Date.parse(`${year}-${month}-${day}T00:00:00Z`);
+  // Some engines roll the 31st of a short month over into the next: the date must read back as it was written.
+  if (Number.isNaN(midnight) || new Date(midnight).getUTCDate() !== Number(day)) return null;
+  const local =
+    midnight +
+    Number(hour) * HOUR +
+    Number(minute) * MINUTE +
+    Number(second) * SECOND +
+    Number(fraction.padEnd(3, '0').slice(0, 3));
+  const offset = Number(offsetHour) * HOUR + Number(offsetMinute) * MINUTE;
+  return sign === '-' ? local + offset : local - offset;
+}
+
+/** The UTC date of a time, as `YYYY-MM-DD`. */
+export function utcDay(time: number): string {
+  const iso = new Date(time).toISOString();
+  return iso.slice(0, iso.indexOf('T'));
+}
