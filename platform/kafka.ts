@@ -1,0 +1,100 @@
+import fs from 'node:fs';
+import kafkajs, { type Kafka, type KafkaConfig, type Producer, type ProducerConfig } from 'kafkajs';
+import { registerCodecs } from './kafkaCodecs.ts';
+import type { Logger } from './log.ts';
+import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
+
+export interface KafkaOptions {
+  brokers: readonly string[];
+  /** Seen in the broker's logs and quotas: `whence-stream`, … */
+  clientId: string;
+  log: Logger;
+  tls?: TlsFiles | null;
+  sasl?: SaslSettings | null;
+  /** How long kafkajs tries again before an operation fails; its own defaults where not given. */
+  retry?: KafkaConfig['retry'];
+}
+
+/** Kafka cannot be reached, or will not let us in. Names the brokers, never a credential. */
+export class KafkaUnavailableError extends Error {
+  override readonly name = 'KafkaUnavailableError';
+}
+
+/**
+ * The Kafka client of whence: TLS and SASL as set, the codecs of all compressions, and its log within ours. It connects
+ * only when a producer, consumer or admin of it does.
+ *
+ * @throws Error of the file system where a certificate cannot be read
+ */
+export function createKafka(options: KafkaOptions): Kafka {
+  registerCodecs();
+  return new kafkajs.Kafka({
+    brokers: [...options.brokers],
+    clientId: options.clientId,
+    logLevel: kafkajs.logLevel.INFO,
+    logCreator: () => logInto(options.log),
+    ...(options.tls && { ssl: readTls(options.tls) }),
+    ...(options.sasl && { sasl: saslOptions(options.sasl) }),
+    ...(options.retry && { retry: options.retry }),
+  });
+}
+
+/** A producer that places keys on partitions as Java's does (murmur2), so that all producers of a topic agree. */
+export function createProducer(kafka: Kafka, config: Omit<ProducerConfig, 'createPartitioner'> = {}): Producer {
+  return kafka.producer({
+    allowAutoTopicCreation: false,
+    ...config,
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+  });
+}
+
+/**
+ * Makes sure that the brokers answer, within a few seconds.
+ *
+ * @throws KafkaUnavailableError which names the brokers and the reason
+ */
+export async function checkKafka(options: KafkaOptions): Promise<void> {
+  const quiet = { ...options, log: options.log.child({}, { level: 'silent' }), retry: { retries: 2 } };
+  const admin = createKafka(quiet).admin();
+  try {
+    await admin.connect();
+    await admin.describeCluster();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new KafkaUnavailableError(
+      `Kafka at ${options.brokers.join(', ')} cannot be reached (${reason}); check KAFKA_BROKERS and that it runs`,
+      { cause: error },
+    );
+  } finally {
+    await admin.disconnect().catch(() => {});
+  }
+}
+
+/** The topics among `names` that the selectors name or match, in code unit order. */
+export function selectTopics(selectors: readonly TopicSelector[], names: readonly string[]): string[] {
+  const selects = (name: string) =>
+    selectors.some((selector) => (typeof selector === 'string' ? selector === name : selector.test(name)));
+  return names.filter(selects).sort();
+}
+
+/** Certificates from their files, in the form of Node's TLS. */
+export function readTls(files: TlsFiles): { ca?: string; cert?: string; key?: string } {
+  return {
+    ...(files.ca && { ca: fs.readFileSync(files.ca, 'utf8') }),
+    ...(files.cert && { cert: fs.readFileSync(files.cert, 'utf8') }),
+    ...(files.key && { key: fs.readFileSync(files.key, 'utf8') }),
+  };
+}
+
+function saslOptions({ mechanism, username, password }: SaslSettings): NonNullable<KafkaConfig['sasl']> {
+  return { mechanism, username, password } as NonNullable<KafkaConfig['sasl']>;
+}
+
+const LEVELS = { 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' } as const;
+
+function logInto(log: Logger): ReturnType<NonNullable<KafkaConfig['logCreator']>> {
+  return ({ namespace, level, log: { message, timestamp: _timestamp, ...fields } }) => {
+    const ours = LEVELS[level as keyof typeof LEVELS];
+    if (ours !== undefined) log[ours]({ kafka: namespace, ...fields }, message);
+  };
+}

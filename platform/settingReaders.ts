@@ -1,0 +1,117 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import type { TopicSelector } from './settings.ts';
+
+// One reader for each kind of value an environment variable can hold. The message of a failure says what was expected;
+// the name and what was found are added by whoever reads the environment. All are optional: not set is undefined.
+
+const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/;
+const EXPECTED_TOPIC = 'letters, digits, ".", "_" and "-", at most 249 of them';
+
+export const text = z.string().optional();
+
+export const flag = z
+  .enum(['true', 'false', '1', '0'], { error: () => 'true or false' })
+  .transform((value) => value === 'true' || value === '1')
+  .optional();
+
+/** One of a few words, in any case. */
+export const choice = <const Words extends readonly [string, ...string[]]>(...words: Words) =>
+  z
+    .string()
+    .transform((value) => value.toLowerCase())
+    .pipe(z.enum(words, { error: () => `one of ${words.join(', ')}` }))
+    .optional();
+
+/** The path of a readable file, made absolute. */
+export const file = z
+  .string()
+  .transform((value) => path.resolve(value))
+  .refine(isReadableFile, { error: () => 'the path of a file that can be read' })
+  .optional();
+
+export const address = z
+  .string()
+  .refine(isAddress, { error: () => 'host:port' })
+  .optional();
+
+export const addressList = z
+  .string()
+  .transform(commaList)
+  .refine((items) => items.length > 0 && items.every(isAddress), {
+    error: () => 'a comma-separated list of host:port',
+  })
+  .optional();
+
+export const topic = z
+  .string()
+  .regex(TOPIC_NAME, { error: () => `the name of a topic: ${EXPECTED_TOPIC}` })
+  .optional();
+
+export const topicSelectors = z
+  .string()
+  .transform((value, context): TopicSelector[] => {
+    const selectors = splitSelectors(value).map(topicSelector);
+    if (selectors.length > 0 && selectors.every((selector) => selector !== null)) return selectors;
+    context.addIssue({
+      code: 'custom',
+      message: `a comma-separated list of topic names (${EXPECTED_TOPIC}) or /patterns/`,
+    });
+    return z.NEVER;
+  })
+  .optional();
+
+export const databaseUrl = z
+  .string()
+  .refine(isPostgresUrl, { error: () => 'postgres://user:password@host:port/database' })
+  .optional();
+
+function commaList(value: string): string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/** Splits at commas, but not at those inside a /pattern/. */
+function splitSelectors(value: string): string[] {
+  return [...value.matchAll(/\s*(\/(?:\\.|[^\\/])*\/[a-z]*|[^,]+)\s*(?:,|$)/g)]
+    .map((match) => (match[1] ?? '').trim())
+    .filter((item) => item !== '');
+}
+
+function topicSelector(value: string): TopicSelector | null {
+  const pattern = /^\/(.+)\/([iu]*)$/s.exec(value);
+  if (pattern === null) return TOPIC_NAME.test(value) ? value : null;
+  try {
+    return new RegExp(pattern[1] ?? '', pattern[2]);
+  } catch {
+    return null;
+  }
+}
+
+function isAddress(value: string): boolean {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:/@,]+):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[2]);
+  return match !== null && port >= 1 && port <= 65_535;
+}
+
+function isReadableFile(file: string): boolean {
+  try {
+    fs.accessSync(file, fs.constants.R_OK);
+    return fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function isPostgresUrl(value: string): boolean {
+  // A URL without a host (a Unix socket in ?host=) is Postgres's own form.
+  const url = URL.parse?.(value.replace('@/', '@localhost/')) ?? parseUrl(value.replace('@/', '@localhost/'));
+  return url !== null && (url.protocol === 'postgres:' || url.protocol === 'postgresql:');
+}
+
+function parseUrl(value: string): URL | null {
+  return URL.canParse(value) ? new URL(value) : null;
+}

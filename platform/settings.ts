@@ -1,0 +1,187 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { redactConnectionStrings } from './redact.ts';
+import * as read from './settingReaders.ts';
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+
+/** A topic by its name, or all topics whose name matches. Kafkajs takes both as they are. */
+export type TopicSelector = string | RegExp;
+
+/** Files of certificates, as absolute paths. An empty object is TLS with the system's certificate authorities. */
+export interface TlsFiles {
+  ca?: string;
+  cert?: string;
+  key?: string;
+}
+
+export interface SaslSettings {
+  mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  username: string;
+  password: string;
+}
+
+/** Everything that whence takes from its environment, validated. An address that is null means: a local server. */
+export interface Settings {
+  databaseUrl: string | null;
+  kafka: { brokers: string[] | null; tls: TlsFiles | null; sasl: SaslSettings | null };
+  temporal: { address: string | null; namespace: string; apiKey: string | null; tls: TlsFiles | null };
+  dataDir: string;
+  policyFile: string | null;
+  impressionTopics: TopicSelector[];
+  playbackTopics: TopicSelector[];
+  dlqTopic: string;
+  taskQueue: string;
+  logLevel: LogLevel;
+}
+
+export interface SettingProblem {
+  name: string;
+  /** What the variable held, or null where it must not be shown. */
+  found: string | null;
+  expected: string;
+}
+
+/** The environment is wrong. `problems` and the message list everything at once, and never hold a secret. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly problems: readonly SettingProblem[];
+
+  constructor(problems: readonly SettingProblem[]) {
+    const lines = problems.map(
+      ({ name, found, expected }) => `  ${name}: expected ${expected}${found === null ? '' : `; found ${found}`}`,
+    );
+    super(`${problems.length === 1 ? 'A setting is' : `${problems.length} settings are`} wrong:\n${lines.join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+const environment = z.object({
+  DATABASE_URL: read.databaseUrl,
+  PGSSLROOTCERT: read.file,
+  KAFKA_BROKERS: read.addressList,
+  KAFKA_SSL: read.flag,
+  KAFKA_SSL_CA: read.file,
+  KAFKA_SSL_CERT: read.file,
+  KAFKA_SSL_KEY: read.file,
+  KAFKA_SASL_MECHANISM: read.choice('plain', 'scram-sha-256', 'scram-sha-512'),
+  KAFKA_SASL_USERNAME: read.text,
+  KAFKA_SASL_PASSWORD: read.text,
+  TEMPORAL_ADDRESS: read.address,
+  TEMPORAL_NAMESPACE: read.text,
+  TEMPORAL_API_KEY: read.text,
+  TEMPORAL_TLS: read.flag,
+  TEMPORAL_TLS_CA: read.file,
+  TEMPORAL_TLS_CERT: read.file,
+  TEMPORAL_TLS_KEY: read.file,
+  WHENCE_DATA_DIR: read.text,
+  WHENCE_POLICY: read.file,
+  WHENCE_IMPRESSION_TOPICS: read.topicSelectors,
+  WHENCE_PLAYBACK_TOPICS: read.topicSelectors,
+  WHENCE_DLQ_TOPIC: read.topic,
+  WHENCE_TASK_QUEUE: read.text,
+  WHENCE_LOG_LEVEL: read.choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+});
+type Environment = z.output<typeof environment>;
+
+const SECRET_NAMES = new Set(['KAFKA_SASL_PASSWORD', 'TEMPORAL_API_KEY']);
+
+/**
+ * Reads and validates the whole environment (DESIGN §9). A variable that is set to nothing counts as not set. Paths are
+ * resolved against the working directory, and the files named must be readable.
+ *
+ * @throws SettingsError which lists every problem at once, without the value of any secret
+ */
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  const given = Object.fromEntries(
+    Object.keys(environment.shape).flatMap((name) => (env[name]?.trim() ? [[name, env[name].trim()]] : [])),
+  );
+  const parsed = environment.safeParse(given);
+  const problems: SettingProblem[] = (parsed.error?.issues ?? []).map((issue) => {
+    const name = String(issue.path[0]);
+    return { name, found: shown(name, given[name]), expected: issue.message };
+  });
+  problems.push(...problemsBetween(given));
+  if (!parsed.success || problems.length > 0) throw new SettingsError(problems);
+  return assemble(parsed.data);
+}
+
+function assemble(env: Environment): Settings {
+  const kafkaTls = tlsFiles(env.KAFKA_SSL, env.KAFKA_SSL_CA, env.KAFKA_SSL_CERT, env.KAFKA_SSL_KEY);
+  const temporalTls = tlsFiles(env.TEMPORAL_TLS, env.TEMPORAL_TLS_CA, env.TEMPORAL_TLS_CERT, env.TEMPORAL_TLS_KEY);
+  const apiKey = env.TEMPORAL_API_KEY ?? null;
+  return {
+    databaseUrl: env.DATABASE_URL === undefined ? null : withRootCertificate(env.DATABASE_URL, env.PGSSLROOTCERT),
+    kafka: { brokers: env.KAFKA_BROKERS ?? null, tls: kafkaTls, sasl: sasl(env) },
+    temporal: {
+      address: env.TEMPORAL_ADDRESS ?? null,
+      namespace: env.TEMPORAL_NAMESPACE ?? 'default',
+      apiKey,
+      // An API key never travels in the clear unless someone says so.
+      tls: temporalTls ?? (apiKey !== null && env.TEMPORAL_TLS !== false ? {} : null),
+    },
+    dataDir: path.resolve(env.WHENCE_DATA_DIR ?? '.whence'),
+    policyFile: env.WHENCE_POLICY ?? null,
+    impressionTopics: env.WHENCE_IMPRESSION_TOPICS ?? ['impressions'],
+    playbackTopics: env.WHENCE_PLAYBACK_TOPICS ?? ['playback'],
+    dlqTopic: env.WHENCE_DLQ_TOPIC ?? 'whence.dlq',
+    taskQueue: env.WHENCE_TASK_QUEUE ?? 'whence-batch',
+    logLevel: env.WHENCE_LOG_LEVEL ?? 'info',
+  };
+}
+
+/** The values that must never be seen in a log: for `createLogger`. */
+export function secretsOf(settings: Settings): string[] {
+  const url = settings.databaseUrl === null ? null : new URL(settings.databaseUrl.replace('@/', '@localhost/'));
+  // A password equal to the user name (postgres:postgres) protects nothing, and hiding it would hide every mention of the
+  // user; where it stands in a connection string it goes all the same.
+  const password = url === null || url.password === url.username ? null : decodeURIComponent(url.password);
+  return [password, settings.kafka.sasl?.password, settings.temporal.apiKey].filter((secret) => !!secret) as string[];
+}
+
+/** Problems that no variable has by itself. */
+function problemsBetween(env: Record<string, string | undefined>): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const need = (name: string, because: string) => {
+    if (env[name] === undefined) problems.push({ name, found: 'nothing', expected: `a value, because ${because}` });
+  };
+  if (env['KAFKA_SASL_MECHANISM'] !== undefined) {
+    need('KAFKA_SASL_USERNAME', 'KAFKA_SASL_MECHANISM is set');
+    need('KAFKA_SASL_PASSWORD', 'KAFKA_SASL_MECHANISM is set');
+  } else if (env['KAFKA_SASL_USERNAME'] !== undefined || env['KAFKA_SASL_PASSWORD'] !== undefined) {
+    need('KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is set');
+  }
+  for (const prefix of ['KAFKA_SSL', 'TEMPORAL_TLS']) {
+    if (env[`${prefix}_CERT`] !== undefined) need(`${prefix}_KEY`, `${prefix}_CERT is set`);
+    if (env[`${prefix}_KEY`] !== undefined) need(`${prefix}_CERT`, `${prefix}_KEY is set`);
+  }
+  return problems;
+}
+
+function sasl(env: Environment): SaslSettings | null {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = env;
+  if (mechanism === undefined || username === undefined || password === undefined) return null;
+  return { mechanism, username, password };
+}
+
+function tlsFiles(on: boolean | undefined, ca?: string, cert?: string, key?: string): TlsFiles | null {
+  if (on === false) return null;
+  if (on === undefined && ca === undefined && cert === undefined) return null;
+  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+}
+
+/** node-postgres reads `sslrootcert` from the URL but not PGSSLROOTCERT from the environment, which libpq's users expect. */
+function withRootCertificate(databaseUrl: string, rootCertificate: string | undefined): string {
+  if (rootCertificate === undefined || !/[?&]sslmode=(require|verify-ca|verify-full|prefer)\b/.test(databaseUrl)) {
+    return databaseUrl;
+  }
+  if (/[?&]sslrootcert=/.test(databaseUrl)) return databaseUrl;
+  return `${databaseUrl}&sslrootcert=${encodeURIComponent(rootCertificate)}`;
+}
+
+function shown(name: string, value: string | undefined): string | null {
+  if (value === undefined || SECRET_NAMES.has(name)) return null;
+  // What is no URL could have its password anywhere.
+  if (name === 'DATABASE_URL' && !/^[a-z]+:\/\//i.test(value)) return null;
+  return JSON.stringify(redactConnectionStrings(value));
+}

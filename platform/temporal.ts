@@ -1,0 +1,89 @@
+import fs from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import type { NativeConnection } from '@temporalio/worker';
+import { createRedactor } from './redact.ts';
+import type { TlsFiles } from './settings.ts';
+
+export interface TemporalOptions {
+  /** host:port */
+  address: string;
+  namespace: string;
+  tls?: TlsFiles | null;
+  apiKey?: string | null;
+}
+
+/** Temporal cannot be reached, or will not let us in. Names the server, never a credential. */
+export class TemporalUnavailableError extends Error {
+  override readonly name = 'TemporalUnavailableError';
+}
+
+const CONNECT_BOUND_MS = 10_000;
+
+export interface TemporalClient {
+  client: Client;
+  close: () => Promise<void>;
+}
+
+/**
+ * Connects a client to Temporal and makes sure that the namespace is there.
+ *
+ * @throws TemporalUnavailableError where nothing answers within 10 s, or the server refuses us or knows no such namespace
+ */
+export async function connectTemporal(options: TemporalOptions): Promise<TemporalClient> {
+  let connection: Connection | undefined;
+  try {
+    connection = await Connection.connect({ ...transport(options), connectTimeout: CONNECT_BOUND_MS });
+    await connection.withDeadline(Date.now() + CONNECT_BOUND_MS, async () =>
+      connection?.workflowService.describeNamespace({ namespace: options.namespace }),
+    );
+    const open = connection;
+    return { client: new Client({ connection: open, namespace: options.namespace }), close: () => open.close() };
+  } catch (error) {
+    await connection?.close().catch(() => {});
+    throw unavailable(error, options);
+  }
+}
+
+/**
+ * Connects what a worker polls with. The native library is loaded only here: clients need none of it.
+ *
+ * @throws TemporalUnavailableError as `connectTemporal`
+ */
+export async function connectWorkerTransport(options: TemporalOptions): Promise<NativeConnection> {
+  const worker = await import('@temporalio/worker');
+  try {
+    return await worker.NativeConnection.connect(transport(options));
+  } catch (error) {
+    throw unavailable(error, options);
+  }
+}
+
+interface Transport {
+  address: string;
+  apiKey?: string;
+  tls?: { serverRootCACertificate?: Buffer; clientCertPair?: { crt: Buffer; key: Buffer } };
+}
+
+function transport({ address, tls, apiKey }: TemporalOptions): Transport {
+  return {
+    address,
+    ...(apiKey && { apiKey }),
+    ...(tls && {
+      tls: {
+        ...(tls.ca && { serverRootCACertificate: fs.readFileSync(tls.ca) }),
+        ...(tls.cert &&
+          tls.key && { clientCertPair: { crt: fs.readFileSync(tls.cert), key: fs.readFileSync(tls.key) } }),
+      },
+    }),
+  };
+}
+
+function unavailable(error: unknown, { address, namespace, apiKey }: TemporalOptions): TemporalUnavailableError {
+  const message = error instanceof Error ? error.message : String(error);
+  const reason = createRedactor(apiKey ? [apiKey] : [])(message);
+  return new TemporalUnavailableError(
+    `Temporal at ${address}, namespace "${namespace}", cannot be used (${reason}); ` +
+      'check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, and that the server runs',
+    { cause: error },
+  );
+}
