@@ -216,20 +216,26 @@ function time(value: Fields, stampedAt: number): number {
 
 function timeOf(read: unknown): number | null {
   const at = typeof read === 'string' ? parseIsoTime(read) : read;
-  return typeof at === 'number' && Number.isInteger(at) && at >= 0 && at <= MAX_TIME ? at : null;
+  return typeof at === 'number' && Number.isInteger(at) && at >= 0 && at <= MAX_TIME ? withoutNegativeZero(at) : null;
 }
 
 function finite(value: Fields, field: string, path: string = field): number {
   const read = value[field];
-  if (typeof read !== 'number' || !Number.isFinite(read)) throw unlike(value, field, path, 'a number');
-  return read;
+  if (typeof read !== 'number' || !Number.isFinite(read)) {
+    throw unlike(value, field, path, 'a number', typeof read === 'number');
+  }
+  return withoutNegativeZero(read);
 }
 
 function int32(value: Fields, field: string, path: string = field): number {
   const read = value[field];
   const fits = typeof read === 'number' && Number.isInteger(read) && Math.abs(read) <= MAX_INT32;
   if (!fits) throw unlike(value, field, path, 'an integer of 32 bits', typeof read === 'number');
-  // JSON knows a -0; nothing of ours should.
+  return withoutNegativeZero(read);
+}
+
+/** JSON knows a -0; nothing of ours should. */
+function withoutNegativeZero(read: number): number {
   return read === 0 ? 0 : read;
 }
 
@@ -259,8 +265,27 @@ function unlike(value: Fields, field: string, path: string, expected: string, ri
 
 /** A value as it can be quoted in a message: short, on one line. */
 function found(value: unknown): string {
-  const json = JSON.stringify(value) ?? String(value);
-  return json.length > 80 ? `${json.slice(0, 80)}…` : json;
+  const quote = quoted(value, 2);
+  return quote.length > LONGEST_QUOTE ? `${quote.slice(0, LONGEST_QUOTE)}…` : quote;
+}
+
+const LONGEST_QUOTE = 80;
+
+/** JSON as far as a quote goes: what nests deeper (deeper than the stack, even) or is longer is left out. */
+function quoted(value: unknown, depth: number): string {
+  // What JSON writes as 1e999 is read as Infinity, for which it has no word.
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
+  if (Array.isArray(value)) {
+    if (depth === 0) return '[…]';
+    return `[${value
+      .slice(0, LONGEST_QUOTE)
+      .map((element: unknown) => quoted(element, depth - 1))
+      .join()}]`;
+  }
+  if (depth === 0) return '{…}';
+  const entries = Object.entries(value).slice(0, LONGEST_QUOTE);
+  return `{${entries.map(([name, field]) => `${JSON.stringify(name)}:${quoted(field, depth - 1)}`).join()}}`;
 }
 
 /** Cutting a text, or a parser that quotes its input, can leave what no database stores. */

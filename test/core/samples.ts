@@ -1,0 +1,120 @@
+/** Events to alter in tests: as they are on the wire, and as the contract's types once read. */
+
+import type { Impression, Origin, Playback } from '../../attribution/events.ts';
+
+export const BASE = Date.parse('2025-11-24T16:00:00Z');
+
+/** With every field, optional ones too, and one that the contract does not know. */
+export function wireImpression(): Record<string, unknown> {
+  return {
+    type: 'impression',
+    event_id: 'i1',
+    event_time: BASE,
+    profile_id: 'p1',
+    country: 'US',
+    device_type: 'tv',
+    page_view_id: 'pv1',
+    page: 'home',
+    row_type: 'top_picks',
+    row_id: 'top_picks:1',
+    row_rank: 3,
+    position: 7,
+    title_id: 'episode-1',
+    series_id: 'series-1',
+    token: 'token-1',
+    profile_type: 'kids',
+    context: { unknown: [1, null, 'x'] },
+  };
+}
+
+/** With every field, optional ones too, and one that the contract does not know. */
+export function wirePlayback(): Record<string, unknown> {
+  return {
+    type: 'playback',
+    action: 'start',
+    event_id: 'e1',
+    event_time: BASE,
+    profile_id: 'p1',
+    country: 'US',
+    device_type: 'tv',
+    playback_id: 'pb1',
+    title_id: 'episode-1',
+    series_id: 'series-1',
+    kind: 'main',
+    muted_autoplay: false,
+    position_ms: 1500.5,
+    runtime_ms: 2_400_000,
+    profile_type: 'standard',
+    origin: wireOrigin(),
+    context: { unknown: true },
+  };
+}
+
+export function wireOrigin(): Record<string, unknown> {
+  return {
+    surface: 'home',
+    row_type: 'top_picks',
+    row_id: 'top_picks:1',
+    row_rank: 3,
+    position: 7,
+    token: 'token-1',
+    impression_id: 'i1',
+  };
+}
+
+export function impression(change: Partial<Impression> = {}): Impression {
+  return {
+    type: 'impression',
+    event_id: 'i1',
+    event_time: BASE,
+    profile_id: 'p1',
+    country: 'US',
+    device_type: 'tv',
+    page_view_id: 'pv1',
+    page: 'home',
+    row_type: 'top_picks',
+    row_id: 'top_picks:1',
+    row_rank: 3,
+    position: 7,
+    title_id: 'episode-1',
+    series_id: 'series-1',
+    token: null,
+    profile_type: null,
+    ...change,
+  };
+}
+
+export function playback(change: Partial<Playback> = {}): Playback {
+  return {
+    type: 'playback',
+    action: 'start',
+    event_id: 'e1',
+    event_time: BASE,
+    profile_id: 'p1',
+    country: 'US',
+    device_type: 'tv',
+    playback_id: 'pb1',
+    title_id: 'episode-1',
+    series_id: 'series-1',
+    kind: null,
+    muted_autoplay: null,
+    position_ms: null,
+    runtime_ms: null,
+    profile_type: null,
+    origin: null,
+    ...change,
+  };
+}
+
+export function origin(change: Partial<Origin> = {}): Origin {
+  return {
+    surface: 'home',
+    row_type: null,
+    row_id: null,
+    row_rank: null,
+    position: null,
+    token: null,
+    impression_id: null,
+    ...change,
+  };
+}
