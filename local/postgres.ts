@@ -9,7 +9,7 @@ import { MissingPrerequisiteError, ServiceStartError } from './errors.ts';
 import { claimPort } from './ports.ts';
 import { assertReachable, postgresUser, type RunAs } from './postgresUser.ts';
 import { spawnDetached } from './process.ts';
-import { createService, waitUntilReady, type Service, type StartOptions } from './service.ts';
+import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 
 const run = promisify(execFile);
 
@@ -49,23 +49,30 @@ export async function startPostgres(options: StartOptions): Promise<PostgresServ
   const password = keptPassword(directory);
   if (!fs.existsSync(path.join(data, 'PG_VERSION'))) await initialise(binaries.initdb, data, password, runAs);
 
-  const start = async () =>
-    spawnDetached({ command: binaries.postgres, args: serverArguments(data, port), logFile, cwd: directory, ...runAs });
-  let service = createService('postgres', port, await start(), logFile);
-  options.onSpawn?.(service.runnable);
-  const databaseUrl = `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
+  const start = async () => {
+    const args = serverArguments(data, port);
+    const runnable = await spawnDetached({ command: binaries.postgres, args, logFile, cwd: directory, ...runAs });
+    const handle = { runnable, port, logFile };
+    options.onSpawn?.(handle);
+    const service = attachPostgres(directory, handle);
+    await waitUntilReady(service, READY_BOUND_MS);
+    return service;
+  };
   try {
-    await waitUntilReady(service, () => answers(databaseUrl), READY_BOUND_MS);
+    return await start();
   } catch (error) {
     // The children of a server killed with −9 hold its shared memory for a moment.
     if (!(error instanceof ServiceStartError) || !/pre-existing shared memory|lock file/.test(error.logTail))
       throw error;
     await sleep(1_000);
-    service = createService('postgres', port, await start(), logFile);
-    options.onSpawn?.(service.runnable);
-    await waitUntilReady(service, () => answers(databaseUrl), READY_BOUND_MS);
+    return start();
   }
-  return { ...service, databaseUrl };
+}
+
+/** A Postgres that an earlier process started in this folder. */
+export function attachPostgres(directory: string, handle: ServiceHandle): PostgresService {
+  const databaseUrl = `postgres://${USER}:${keptPassword(directory)}@127.0.0.1:${handle.port}/${DATABASE}`;
+  return { ...createService('postgres', handle, () => answers(databaseUrl)), databaseUrl };
 }
 
 function serverArguments(data: string, port: number): string[] {

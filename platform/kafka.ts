@@ -13,6 +13,8 @@ export interface KafkaOptions {
   sasl?: SaslSettings | null;
   /** How long kafkajs tries again before an operation fails; its own defaults where not given. */
   retry?: KafkaConfig['retry'];
+  /** How long a broker may take to answer a request; 30 s by default. */
+  requestTimeoutMs?: number;
 }
 
 /** Kafka cannot be reached, or will not let us in. Names the brokers, never a credential. */
@@ -36,6 +38,7 @@ export function createKafka(options: KafkaOptions): Kafka {
     ...(options.tls && { ssl: readTls(options.tls) }),
     ...(options.sasl && { sasl: saslOptions(options.sasl) }),
     ...(options.retry && { retry: options.retry }),
+    ...(options.requestTimeoutMs !== undefined && { requestTimeout: options.requestTimeoutMs }),
   });
 }
 
@@ -49,13 +52,13 @@ export function createProducer(kafka: Kafka, config: Omit<ProducerConfig, 'creat
 }
 
 /**
- * Makes sure that the brokers answer, within a few seconds.
+ * Makes sure that the brokers answer; gives up within about 10 s.
  *
  * @throws KafkaUnavailableError which names the brokers and the reason
  */
 export async function checkKafka(options: KafkaOptions): Promise<void> {
-  const quiet = { ...options, log: options.log.child({}, { level: 'silent' }), retry: { retries: 2 } };
-  const admin = createKafka(quiet).admin();
+  const log = options.log.child({}, { level: 'silent' });
+  const admin = createKafka({ requestTimeoutMs: 3_000, retry: { retries: 2 }, ...options, log }).admin();
   try {
     await admin.connect();
     await admin.describeCluster();

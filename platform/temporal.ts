@@ -61,20 +61,21 @@ export async function connectWorkerTransport(options: TemporalOptions): Promise<
 interface Transport {
   address: string;
   apiKey?: string;
-  tls?: { serverRootCACertificate?: Buffer; clientCertPair?: { crt: Buffer; key: Buffer } };
+  /** Never left to the SDK, which would take an API key for a wish for TLS. */
+  tls: false | { serverRootCACertificate?: Buffer; clientCertPair?: { crt: Buffer; key: Buffer } };
 }
 
 function transport({ address, tls, apiKey }: TemporalOptions): Transport {
   return {
     address,
     ...(apiKey && { apiKey }),
-    ...(tls && {
-      tls: {
-        ...(tls.ca && { serverRootCACertificate: fs.readFileSync(tls.ca) }),
-        ...(tls.cert &&
-          tls.key && { clientCertPair: { crt: fs.readFileSync(tls.cert), key: fs.readFileSync(tls.key) } }),
-      },
-    }),
+    tls: tls
+      ? {
+          ...(tls.ca && { serverRootCACertificate: fs.readFileSync(tls.ca) }),
+          ...(tls.cert &&
+            tls.key && { clientCertPair: { crt: fs.readFileSync(tls.cert), key: fs.readFileSync(tls.key) } }),
+        }
+      : false,
   };
 }
 
