@@ -36,7 +36,9 @@ export function weigh(model: Model, touchedAt: ArrayLike<number>): number[] {
       const { first, last } = model;
       // With nobody between them the ends share all of it, in their own proportion.
       if (n === 2) return rounded(n, (i) => (i === 0 ? first / (first + last) : 0));
-      return rounded(n, (i) => (i === 0 ? first : (1 - first - last) / (n - 2)));
+      // In binary, ends that share it all (0.9 and 0.1) can leave a little less than nothing.
+      const between = Math.max(0, 1 - first - last) / (n - 2);
+      return rounded(n, (i) => (i === 0 ? first : between));
     }
     case 'time_decay': {
       // Measured from the last touch, not from the play: the same shares, and the total never underflows to 0.
@@ -53,7 +55,8 @@ function rounded(n: number, share: (index: number) => number): number[] {
   const weights: number[] = [];
   let rest = WEIGHT_UNITS;
   for (let i = 0; i < n - 1; i++) {
-    const weight = Math.round(share(i) * WEIGHT_UNITS);
+    // Hundreds of shares, each rounded up, can be more than there is where the last is due next to nothing.
+    const weight = Math.min(Math.round(share(i) * WEIGHT_UNITS), rest);
     weights.push(weight);
     rest -= weight;
   }
