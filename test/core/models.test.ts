@@ -102,9 +102,10 @@ describe('position based', () => {
 
   test('leaves nothing, and less than nothing to nobody, where the ends take it all', () => {
     expect(weigh({ name: 'position_based', first: 0.9, last: 0.1 }, touches(3))).toEqual([9e8, 0, 1e8]);
-    const units = weigh({ name: 'position_based', first: 0.5, last: 0 }, touches(950));
+    const units = weigh({ name: 'position_based', first: 0.5, last: 0 }, touches(901));
     expect(Math.min(...units)).toBe(0);
     expect(units[0]).toBe(5e8);
+    expect(units[1]).toBe(556_174);
     expect(units.at(-1)).toBe(0);
   });
 });
