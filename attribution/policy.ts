@@ -60,52 +60,58 @@ const duration = z.string().transform((text, context) => {
 const share = z.number().min(0).max(1);
 const slugs = z.array(z.string().min(1));
 
-const schema = z
-  .strictObject({
-    name: z.string().min(1),
-    stitching_gap: duration,
-    allowed_lateness: duration,
-    flag_memory: duration,
-    windows: z.strictObject({
-      source_of_play: duration,
-      discovery: z.strictObject({ speed: duration, batch: duration }),
-    }),
-    qualified: z.strictObject({ watched: duration, short_runtime: duration, share_of_short_runtime: share }),
-    longest_stretch: duration,
-    path_touches: z.int().min(1).max(1000),
-    classes: z.strictObject({ discovery: slugs, continuation: slugs, intent: slugs, system: slugs }),
-    models: z.strictObject({
-      last_touch: z.strictObject({}),
-      first_touch: z.strictObject({}).optional(),
-      linear: z.strictObject({}).optional(),
-      position_based: z.strictObject({ first: share, last: share }).optional(),
-      time_decay: z.strictObject({ half_life: duration }).optional(),
-    }),
-  })
-  .superRefine((file, context) => {
-    const fault = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
-    const { discovery, source_of_play: sourceOfPlay } = file.windows;
+// Each check stands at the part that it is about, so that a fault elsewhere does not keep it from being named.
+const windows = z
+  .strictObject({ source_of_play: duration, discovery: z.strictObject({ speed: duration, batch: duration }) })
+  .superRefine(({ source_of_play: sourceOfPlay, discovery }, context) => {
+    const fault = (layer: Layer, message: string) =>
+      context.addIssue({ code: 'custom', path: ['discovery', layer], message });
     for (const layer of ['speed', 'batch'] as const) {
       if (discovery[layer] < sourceOfPlay) {
-        fault(['windows', 'discovery', layer], 'is shorter than windows.source_of_play, expected at least as long');
+        fault(layer, 'is shorter than windows.source_of_play, expected at least as long');
       }
     }
     if (discovery.batch < discovery.speed) {
-      fault(['windows', 'discovery', 'batch'], 'is shorter than that of the speed layer, which batch corrects');
+      fault('batch', 'is shorter than that of the speed layer, which batch corrects');
     }
-    const ends = file.models.position_based;
-    if (ends && (ends.first + ends.last > 1 || ends.first + ends.last === 0)) {
-      fault(['models', 'position_based'], 'first + last must be above 0 and at most 1');
-    }
+  });
+
+const classes = z
+  .strictObject({ discovery: slugs, continuation: slugs, intent: slugs, system: slugs })
+  .superRefine((lists, context) => {
     const listed = new Map<string, SurfaceClass>();
     for (const name of SURFACE_CLASSES) {
-      for (const slug of file.classes[name]) {
+      for (const slug of lists[name]) {
         const other = listed.get(slug);
-        if (other) fault(['classes', name], `"${slug}" is listed already, in ${other}`);
+        const message = `"${slug}" is listed already, in ${other}`;
+        if (other) context.addIssue({ code: 'custom', path: [name], message });
         listed.set(slug, name);
       }
     }
   });
+
+const positionBased = z
+  .strictObject({ first: share, last: share })
+  .refine(({ first, last }) => first + last > 0 && first + last <= 1, 'first + last must be above 0 and at most 1');
+
+const schema = z.strictObject({
+  name: z.string().min(1),
+  stitching_gap: duration,
+  allowed_lateness: duration,
+  flag_memory: duration,
+  windows,
+  qualified: z.strictObject({ watched: duration, short_runtime: duration, share_of_short_runtime: share }),
+  longest_stretch: duration,
+  path_touches: z.int().min(1).max(1000),
+  classes,
+  models: z.strictObject({
+    last_touch: z.strictObject({}),
+    first_touch: z.strictObject({}).optional(),
+    linear: z.strictObject({}).optional(),
+    position_based: positionBased.optional(),
+    time_decay: z.strictObject({ half_life: duration }).optional(),
+  }),
+});
 
 /** A policy file as people write it, durations in words. */
 export type PolicySource = z.input<typeof schema>;
@@ -121,7 +127,9 @@ export function compilePolicy(file: unknown): Policy {
     throw new PolicyError(read.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`));
   }
   const valid = read.data;
-  const classes = new Map(SURFACE_CLASSES.flatMap((name) => valid.classes[name].map((slug) => [slug, name] as const)));
+  const classBySlug = new Map(
+    SURFACE_CLASSES.flatMap((name) => valid.classes[name].map((slug) => [slug, name] as const)),
+  );
   const shared = {
     stitchingGap: valid.stitching_gap,
     allowedLateness: valid.allowed_lateness,
@@ -142,7 +150,7 @@ export function compilePolicy(file: unknown): Policy {
     },
     models: MODEL_NAMES.flatMap((name) => modelOf(name, valid.models)),
     classOf(rowType, surface) {
-      const listed = (rowType === null ? undefined : classes.get(rowType)) ?? classes.get(surface);
+      const listed = (rowType === null ? undefined : classBySlug.get(rowType)) ?? classBySlug.get(surface);
       return { class: listed ?? 'discovery', known: listed !== undefined };
     },
     source: file as PolicySource,

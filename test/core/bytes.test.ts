@@ -19,9 +19,15 @@ const text = fc.oneof(
 );
 const maybeText = fc.option(text);
 
-type Value =
-  | { sort: 'byte' | 'varint' | 'signed' | 'double'; value: number }
-  | { sort: 'text' | 'skipped'; value: string | null };
+interface NumberValue {
+  sort: 'byte' | 'varint' | 'signed' | 'double';
+  value: number;
+}
+interface TextValue {
+  sort: 'text' | 'skipped';
+  value: string | null;
+}
+type Value = NumberValue | TextValue;
 const value: fc.Arbitrary<Value> = fc.oneof(
   fc.record({ sort: fc.constant('byte' as const), value: fc.nat({ max: 255 }) }),
   fc.record({ sort: fc.constant('varint' as const), value: fc.oneof(fc.nat(), fc.maxSafeNat()) }),
@@ -30,9 +36,13 @@ const value: fc.Arbitrary<Value> = fc.oneof(
   fc.record({ sort: fc.constantFrom('text' as const, 'skipped' as const), value: maybeText }),
 );
 
-function write(writer: ByteWriter, { sort, value }: Value): void {
-  if (sort === 'text' || sort === 'skipped') writer.text(value);
-  else writer[sort](value);
+function isText(value: Value): value is TextValue {
+  return value.sort === 'text' || value.sort === 'skipped';
+}
+
+function write(writer: ByteWriter, drawn: Value): void {
+  if (isText(drawn)) writer.text(drawn.value);
+  else writer[drawn.sort](drawn.value);
 }
 
 function read(reader: ByteReader, { sort, value }: Value): unknown {

@@ -1,5 +1,6 @@
-/** Events to alter in tests: as they are on the wire, and as the contract's types once read. */
+/** Events and policies to alter in tests: as they are on the wire or in a file, and as they are once read. */
 
+import defaultPolicyFile from '../../attribution/default-policy.json' with { type: 'json' };
 import type { Impression, Origin, Playback } from '../../attribution/events.ts';
 
 export const BASE = Date.parse('2025-11-24T16:00:00Z');
@@ -117,4 +118,16 @@ export function origin(change: Partial<Origin> = {}): Origin {
     impression_id: null,
     ...change,
   };
+}
+
+/** A copy of the default policy's file with the value at a path altered; undefined leaves it out. */
+export function withValue(path: string, value: unknown, file: unknown = defaultPolicyFile): Record<string, unknown> {
+  const copy = structuredClone(file) as Record<string, unknown>;
+  const names = path.split('.');
+  let holder = copy;
+  for (const name of names.slice(0, -1)) holder = holder[name] as Record<string, unknown>;
+  const last = names.at(-1) ?? '';
+  if (value === undefined) delete holder[last];
+  else holder[last] = value;
+  return copy;
 }
