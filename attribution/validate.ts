@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import {
   ACTIONS,
   KINDS,
@@ -72,6 +73,14 @@ export function parseEvent(text: string | null, stampedAt: number): Validation {
     return rejected(new Invalid('not_json', null, message), null);
   }
   return validateEvent(value, stampedAt);
+}
+
+/** `parseEvent` for the bytes of a record: JSON is UTF-8, and what is not is no JSON. */
+export function parseRecord(value: Buffer | null, stampedAt: number): Validation {
+  if (value !== null && !isUtf8(value)) {
+    return rejected(new Invalid('not_json', null, 'the record is not UTF-8, expected a JSON object'), null);
+  }
+  return parseEvent(value === null ? null : value.toString('utf8'), stampedAt);
 }
 
 /** Checks a parsed value against the contract; unknown extra fields are allowed. Never throws. */

@@ -25,7 +25,11 @@ export interface Observed {
   key: number;
   /** Another key that lost a fact to this one (an event id that changed its work between two topics), mostly -1. */
   otherKey: number;
+  /** Event time of the fact that was lost; NaN where none was. */
+  otherTime: number;
 }
+
+const NOTHING_CHANGED = { key: -1, otherKey: -1, otherTime: NaN };
 
 /**
  * The facts that the speed layer holds, as a set: the same events in any order make the same set, and a copy changes
@@ -55,6 +59,9 @@ export class FactStore {
   constructor(policy: Pick<Policy, 'classOf'>) {
     this.#classOf = policy.classOf;
   }
+
+  /** How many chunks were ever begun: a change says that the record just taken began one. */
+  chunksBegun = 0;
 
   /** How many records are held, those that only let copies be recognised included. */
   get records(): number {
@@ -94,26 +101,29 @@ export class FactStore {
       const conflict = this.#differs(known.copy, event, payloadAt);
       this.#release(writer.bytes, payloadAt, playbackFlag !== 0);
       this.profiles.release(profile);
-      return { outcome: 'duplicate', conflict, key: -1, otherKey: -1 };
+      return { outcome: 'duplicate', conflict, ...NOTHING_CHANGED };
     }
     if (late) {
       this.#append(event, clockAfter, profile, hash, false);
-      return { outcome: 'late', conflict: false, key: -1, otherKey: -1 };
+      return { outcome: 'late', conflict: false, ...NOTHING_CHANGED };
     }
     const outcome = isExcluded(event) ? 'excluded' : 'applied';
     if (known.shadowed) {
       writer.bytes[flagsAt] |= SHADOWED_FLAG;
       this.#append(event, clockAfter, profile, hash, false);
-      return { outcome, conflict: false, key: -1, otherKey: -1 };
+      return { outcome, conflict: false, ...NOTHING_CHANGED };
     }
     let otherKey = -1;
+    let otherTime = NaN;
     if (known.shadows >= 0) {
       const chunk = this.chunkOf(known.shadows);
       const place = known.shadows % CHUNK_RECORDS;
       chunk.bytes[chunk.flagsAt(place)] |= SHADOWED_FLAG;
       otherKey = chunk.key[place];
+      otherTime = chunk.time[place];
     }
-    return { outcome, conflict: false, key: this.#append(event, clockAfter, profile, hash, true), otherKey };
+    const key = this.#append(event, clockAfter, profile, hash, true);
+    return { outcome, conflict: false, key, otherKey, otherTime };
   }
 
   /** The key of a profile and a work, -1 where no record names it. */
@@ -151,6 +161,14 @@ export class FactStore {
   /** The oldest chunk that is complete, which can be dropped, or null. */
   oldestClosed(): Chunk | null {
     return this.#chunks.length > 1 ? this.#chunks[0] : null;
+  }
+
+  /** The keys with playback events that have a record in a chunk. */
+  keysWithPlayback(chunk: Chunk): number[] {
+    const keys = new Set<number>();
+    for (let place = 0; place < chunk.count; place++)
+      if (this.hasPlayback(chunk.key[place])) keys.add(chunk.key[place]);
+    return [...keys];
   }
 
   /** Drops the oldest chunk with all its records. */
@@ -206,6 +224,7 @@ export class FactStore {
     const chunk = new Chunk(this.#serial, clock);
     this.#serial = (this.#serial + 1) % SERIALS;
     this.#chunks.push(chunk);
+    this.chunksBegun++;
     this.#ring[chunk.serial] = chunk;
     return chunk;
   }

@@ -1,0 +1,60 @@
+import { withTransaction, type Pool } from '../platform/postgres.ts';
+import { FencedError } from './errors.ts';
+import { advanceTask, wasCommitted, type Offsets } from './sql/advance-task.ts';
+import { dailyShares, moveDaily, settleDiscoveries } from './sql/settle-keys.ts';
+import { addDeadLetters, addToLedger } from './sql/write-ledger.ts';
+import { writePlays } from './sql/write-plays.ts';
+import type { Delta } from './task-state.ts';
+
+/** A crash or a fault can be put between any two steps of a commit, by tests. */
+export type CommitStep = 'begun' | 'fenced' | 'plays written' | 'settled' | 'before commit' | 'committed';
+export type OnStep = (step: CommitStep) => void | Promise<void>;
+
+/**
+ * Commits a delta: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while the task is
+ * of this epoch and at the offsets `from`.
+ *
+ * Locks are taken in one order everywhere: first the task's row, then rows of its own keys.
+ *
+ * @throws FencedError where another process has the task; then nothing was written
+ */
+export async function commitDelta(
+  pool: Pool,
+  task: number,
+  epoch: number,
+  from: Offsets,
+  delta: Delta,
+  onStep: OnStep = () => {},
+): Promise<void> {
+  await withTransaction(pool, async (client) => {
+    await onStep('begun');
+    if (!(await advanceTask(client, task, epoch, from, delta))) throw new FencedError(task, epoch);
+    await onStep('fenced');
+    if (delta.touched.length > 0) {
+      const before = await dailyShares(client, delta.touched);
+      await writePlays(client, delta.touched, delta.plays);
+      await onStep('plays written');
+      await settleDiscoveries(client, delta.touched);
+      await moveDaily(client, task, before, await dailyShares(client, delta.touched));
+    }
+    await onStep('settled');
+    await addToLedger(client, task, delta.ledger);
+    await addDeadLetters(client, task, delta.deadLetters);
+    await onStep('before commit');
+  });
+  await onStep('committed');
+}
+
+/**
+ * `commitDelta` for a task whose connection may have broken while an earlier try of the same delta was being committed: a
+ * fence that is closed because that try went through is no fence.
+ */
+export async function commitAgain(...commit: Parameters<typeof commitDelta>): Promise<void> {
+  const [pool, task, epoch, , delta] = commit;
+  try {
+    await commitDelta(...commit);
+  } catch (error) {
+    if (error instanceof FencedError && (await wasCommitted(pool, task, epoch, delta.offsets))) return;
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+import { COPY_MEMORY_MS } from '../attribution/facts/fact-store.ts';
+import type { Chunk } from '../attribution/facts/chunk.ts';
+import type { Policy } from '../attribution/policy.ts';
+
+/** Where reading a topic begins again after a restart. */
+export interface ReplayPoint {
+  offset: number;
+  /** The log's clock before that record; null at the log's beginning. */
+  clock: number | null;
+  /** Records before this offset are only read to recognise their copies; their facts are needed no more. */
+  factsFrom?: number;
+}
+
+type Points = Record<string, ReplayPoint>;
+
+interface Mark {
+  points: Points;
+  /** Of the chunk that was begun here, once it was dropped. */
+  greatestClock: number;
+}
+
+/**
+ * Where in the log each chunk of facts begins, so that a restart reads again what is still held, and before that as much
+ * as is needed to recognise copies.
+ */
+export class ReplayMarks {
+  readonly #topics: readonly string[];
+  readonly #keep: number;
+  readonly #resumedFrom: readonly number[];
+  /** Of the chunks that are held, oldest first. */
+  #live: Mark[] = [];
+  /** Of dropped chunks whose records may yet have copies. */
+  #retired: Mark[] = [];
+  #notBefore = -Infinity;
+
+  constructor(topics: readonly string[], policy: Policy, resumed: Readonly<Points>) {
+    const rules = policy.rules.speed;
+    this.#topics = topics;
+    this.#keep = Math.max(rules.discoveryWindow, rules.flagMemory, COPY_MEMORY_MS) + rules.allowedLateness;
+    this.#resumedFrom = topics.map((topic) => resumed[topic]?.factsFrom ?? 0);
+  }
+
+  /** Whether a record that is read again is of a chunk that had been dropped. */
+  onlyKnown(topic: number, offset: number): boolean {
+    return offset < this.#resumedFrom[topic];
+  }
+
+  /** A chunk was begun; `points` are the positions and clocks before its first record. */
+  begin(points: Points): void {
+    this.#live.push({ points, greatestClock: -Infinity });
+  }
+
+  /** Whether a chunk is old enough to be dropped, open plays apart. */
+  mayDrop(chunk: Chunk, watermark: number): boolean {
+    return watermark >= this.#notBefore && watermark > chunk.greatestClock + this.#keep;
+  }
+
+  /** An open play needs the oldest chunk: look again when the watermark has moved on by ten minutes. */
+  postpone(watermark: number): void {
+    this.#notBefore = watermark + 10 * 60 * 1000;
+  }
+
+  /** The oldest chunk is being dropped. */
+  drop(chunk: Chunk): void {
+    const mark = this.#live.shift();
+    if (mark) this.#retired.push({ ...mark, greatestClock: chunk.greatestClock });
+    const oldest = this.#live[0];
+    const begunAt = Math.min(...this.#topics.map((topic) => oldest?.points[topic].clock ?? -Infinity));
+    // A copy in what is held can only be of a record of the last 24 hours before it.
+    this.#retired = this.#retired.filter((retired) => retired.greatestClock + COPY_MEMORY_MS >= begunAt);
+  }
+
+  /** Where to begin again: empty where that is the beginning of the log. */
+  replayPoints(): Points {
+    const first = this.#retired[0] ?? this.#live[0];
+    const facts = this.#live[0];
+    if (!first || !facts) return {};
+    return Object.fromEntries(
+      this.#topics.map((topic) => [topic, { ...first.points[topic], factsFrom: facts.points[topic].offset }]),
+    );
+  }
+}

@@ -1,0 +1,44 @@
+import type { Queryable } from '../../platform/postgres.ts';
+import type { LedgerRow } from '../ledger.ts';
+import type { DeadLetterRow } from '../task-state.ts';
+
+/** Adds the counts of a commit. */
+export async function addToLedger(database: Queryable, partition: number, rows: readonly LedgerRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await database.query(
+    `insert into whence.ledger as l
+       (topic, partition, day, consumed, applied, duplicate, late, excluded, dead_lettered, conflicts)
+     select n.topic, $1, date '1970-01-01' + n.epoch_day, n.consumed, n.applied, n.duplicate, n.late, n.excluded,
+       n.dead_lettered, n.conflicts
+     from json_to_recordset($2) as n (
+       topic text, epoch_day integer, consumed bigint, applied bigint, duplicate bigint, late bigint, excluded bigint,
+       dead_lettered bigint, conflicts bigint
+     )
+     on conflict (topic, partition, day) do update set
+       consumed = l.consumed + excluded.consumed, applied = l.applied + excluded.applied,
+       duplicate = l.duplicate + excluded.duplicate, late = l.late + excluded.late,
+       excluded = l.excluded + excluded.excluded, dead_lettered = l.dead_lettered + excluded.dead_lettered,
+       conflicts = l.conflicts + excluded.conflicts`,
+    [partition, JSON.stringify(rows)],
+  );
+}
+
+/** Keeps the records that are no events. */
+export async function addDeadLetters(
+  database: Queryable,
+  partition: number,
+  rows: readonly DeadLetterRow[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await database.query(
+    `insert into whence.dead_letters
+       (topic, partition, "offset", day, reason, field, message, key, value, stamped_at)
+     select n.topic, $1, n."offset", date '1970-01-01' + n.epoch_day, n.reason, n.field, n.message, n.key, n.value,
+       n.stamped_at
+     from json_to_recordset($2) as n (
+       topic text, "offset" bigint, epoch_day integer, reason text, field text, message text, key bytea, value bytea,
+       stamped_at timestamptz
+     )`,
+    [partition, JSON.stringify(rows)],
+  );
+}

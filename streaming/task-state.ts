@@ -1,0 +1,295 @@
+import { createHash } from 'node:crypto';
+import type { KafkaMessage } from 'kafkajs';
+import { LogClock } from '../attribution/clock.ts';
+import { derive } from '../attribution/derive.ts';
+import { FactStore } from '../attribution/facts/fact-store.ts';
+import { KeyView } from '../attribution/facts/key-view.ts';
+import { describePlay } from '../attribution/plays.ts';
+import type { Policy } from '../attribution/policy.ts';
+import { DAY } from '../attribution/time.ts';
+import { parseRecord, type Rejection } from '../attribution/validate.ts';
+import { LedgerCounts, type LedgerRow } from './ledger.ts';
+import { playRow, type PlayRow } from './play-row.ts';
+import { ReplayMarks, type ReplayPoint } from './replay-marks.ts';
+
+/** Where a topic has been applied to, and a mark by which its last applied record is known again. */
+export interface TopicOffset {
+  /** The next offset to apply. */
+  next: number;
+  /** Kafka timestamp and hash of the record before it; null where nothing was read. */
+  last: { offset: number; stampedAt: number; hash: string } | null;
+}
+
+export interface DeadLetterRow {
+  topic: string;
+  offset: number;
+  epoch_day: number;
+  reason: Rejection['reason'];
+  field: string | null;
+  message: string;
+  /** Hexadecimal, as Postgres reads bytea. */
+  key: string | null;
+  value: string | null;
+  stamped_at: string;
+}
+
+/** A key whose plays may have changed, from those that end at `affected_from` on. */
+export interface TouchedKey {
+  profile_id: string;
+  work_id: string;
+  affected_from: string;
+}
+
+/** Everything that one commit writes. */
+export interface Delta {
+  /** Records since the last commit. */
+  records: number;
+  offsets: Record<string, TopicOffset>;
+  replay: Record<string, ReplayPoint>;
+  /** Epoch milliseconds, null where unknown. */
+  watermark: number | null;
+  touched: TouchedKey[];
+  plays: PlayRow[];
+  ledger: LedgerRow[];
+  deadLetters: DeadLetterRow[];
+}
+
+/**
+ * What one task knows: the facts, the clocks and positions of its topics, and what has changed since the last commit. It
+ * does no I/O and reads no clock: the same records in the same order per topic give the same deltas, however they are cut.
+ */
+export class TaskState {
+  readonly topics: readonly string[];
+  readonly #task: number;
+  readonly #policy: Policy;
+  readonly #store: FactStore;
+  readonly #view: KeyView;
+  readonly #clocks: LogClock[];
+  readonly #marks: ReplayMarks;
+  readonly #ledger = new LedgerCounts();
+  /** By topic: the next offset to read. */
+  readonly #next: number[];
+  readonly #last: ({ offset: number; message: KafkaMessage } | null)[];
+  readonly #lastCommitted: (TopicOffset['last'] | null)[];
+  #deadLetters: DeadLetterRow[] = [];
+  /** By key: the earliest event time of its new facts. */
+  #dirty = new Map<number, number>();
+  #records = 0;
+
+  /**
+   * @param topics in code unit order
+   * @param offsets what was committed, by topic
+   * @param replay where reading begins, by topic
+   */
+  constructor(
+    task: number,
+    topics: readonly string[],
+    policy: Policy,
+    offsets: Readonly<Record<string, TopicOffset>>,
+    replay: Readonly<Record<string, ReplayPoint>>,
+  ) {
+    this.#task = task;
+    this.topics = topics;
+    this.#policy = policy;
+    this.#store = new FactStore(policy);
+    this.#view = new KeyView(this.#store);
+    this.#clocks = topics.map((topic) => {
+      const clock = new LogClock();
+      clock.advance(replay[topic]?.clock ?? -Infinity);
+      return clock;
+    });
+    this.#next = topics.map((topic) => replay[topic]?.offset ?? 0);
+    this.#last = topics.map(() => null);
+    this.#lastCommitted = topics.map((topic) => offsets[topic]?.last ?? null);
+    this.#marks = new ReplayMarks(topics, policy, replay);
+  }
+
+  /** The next offset to read of a topic. */
+  position(topic: number): number {
+    return this.#next[topic];
+  }
+
+  /** The clock of a topic: its greatest event time so far. */
+  clock(topic: number): number {
+    return this.#clocks[topic].now;
+  }
+
+  /** Records read since the last delta. */
+  get pending(): number {
+    return this.#records;
+  }
+
+  /** Records held in memory. */
+  get held(): number {
+    return this.#store.records;
+  }
+
+  /**
+   * Reads the next record of a topic.
+   *
+   * @param committed the record was committed before: it rebuilds state and counts for nothing
+   */
+  read(topic: number, message: KafkaMessage, committed: boolean): void {
+    const offset = Number(message.offset);
+    const stamp = Number(message.timestamp);
+    const validation = parseRecord(message.value, stamp >= 0 ? stamp : Infinity);
+    const clock = this.#clocks[topic];
+    if (validation.ok) {
+      const { event } = validation;
+      const begun = this.#store.chunksBegun;
+      const late = clock.isLate(event.event_time, this.#policy.rules.speed);
+      const known = this.#marks.onlyKnown(topic, offset);
+      const observed = this.#store.observe(event, topic, clock.now, late || known);
+      if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
+      clock.advance(event.event_time);
+      if (!committed) {
+        this.#ledger.count(this.topics[topic], event.event_time, observed.outcome, observed.conflict);
+        this.#touch(observed.key, event.event_time);
+        this.#touch(observed.otherKey, observed.otherTime);
+      }
+    } else if (!committed) {
+      this.#deadLetter(this.topics[topic], message, validation.rejection, stamp);
+    }
+    this.#next[topic] = offset + 1;
+    this.#last[topic] = { offset, message };
+    if (!committed) this.#records++;
+  }
+
+  /** The log has no record between the position and this offset (transaction markers, compaction). */
+  skipTo(topic: number, offset: number): void {
+    this.#next[topic] = offset;
+  }
+
+  /** Derives what has changed, and gives all that is to be written. What is taken is not given again. */
+  takeDelta(quiet: readonly boolean[]): Delta {
+    const touched: TouchedKey[] = [];
+    const plays: PlayRow[] = [];
+    const rules = this.#policy.rules.speed;
+    for (const [key, since] of this.#dirty) {
+      if (!this.#store.hasPlayback(key)) continue;
+      const affectedFrom = Math.max(since - rules.stitchingGap, 0);
+      const view = this.#view.load(key);
+      touched.push({
+        profile_id: view.profileId,
+        work_id: view.workId,
+        affected_from: new Date(affectedFrom).toISOString(),
+      });
+      for (const decision of derive(view, rules)) {
+        // What ended more than a stitching gap before the first new fact is as it was, and its facts may be gone.
+        if (decision.endedAt < affectedFrom) continue;
+        plays.push(playRow(describePlay(decision, view, this.#store), this.#task, this.#policy));
+      }
+    }
+    const delta: Delta = {
+      records: this.#records,
+      offsets: Object.fromEntries(this.topics.map((name, topic) => [name, this.#offsetOf(topic)])),
+      replay: this.#marks.replayPoints(),
+      watermark: finiteOrNull(this.watermark(quiet)),
+      touched,
+      plays,
+      ledger: this.#ledger.take(),
+      deadLetters: this.#deadLetters,
+    };
+    this.#dirty = new Map();
+    this.#deadLetters = [];
+    this.#records = 0;
+    return delta;
+  }
+
+  /**
+   * The greatest event time that is surely read: the smallest over the topics, those left out that were read to their end
+   * and are quiet. Where all are, nothing holds it back.
+   */
+  watermark(quiet: readonly boolean[]): number {
+    const clocks = this.#clocks.map((clock) => clock.now);
+    const holding = clocks.filter((_, topic) => !quiet[topic]);
+    return holding.length > 0 ? Math.min(...holding) : Math.max(...clocks);
+  }
+
+  /**
+   * Drops chunks of facts that nothing on time can need any more: no play that is open, and none to come. Measured by the
+   * smallest clock of all topics, quiet or not, so that what is dropped is never missed.
+   */
+  evict(): void {
+    const watermark = Math.min(...this.#clocks.map((clock) => clock.now));
+    for (;;) {
+      const chunk = this.#store.oldestClosed();
+      if (chunk === null || !this.#marks.mayDrop(chunk, watermark)) return;
+      if (this.#store.keysWithPlayback(chunk).some((key) => this.#needs(key, chunk.greatestTime, watermark))) {
+        this.#marks.postpone(watermark);
+        return;
+      }
+      this.#marks.drop(chunk);
+      this.#store.dropOldest();
+    }
+  }
+
+  /** Whether an open play of the key needs facts up to a time: its own events, or impressions of its window. */
+  #needs(key: number, upTo: number, watermark: number): boolean {
+    const rules = this.#policy.rules.speed;
+    const open = watermark - rules.stitchingGap - rules.allowedLateness;
+    return derive(this.#view.load(key), rules).some(
+      (play) => play.endedAt >= open && play.startedAt - rules.discoveryWindow <= upTo,
+    );
+  }
+
+  #touch(key: number, eventTime: number): void {
+    if (key < 0) return;
+    const since = this.#dirty.get(key);
+    if (since === undefined || eventTime < since) this.#dirty.set(key, eventTime);
+  }
+
+  #deadLetter(topic: string, message: KafkaMessage, rejection: Rejection, stamp: number): void {
+    // Without an event day, and without a usable timestamp, a record still has a day: that of the epoch.
+    const at = rejection.eventTime ?? Math.max(stamp, 0);
+    this.#ledger.count(topic, at, 'dead_lettered');
+    this.#deadLetters.push({
+      topic,
+      offset: Number(message.offset),
+      epoch_day: Math.floor(at / DAY),
+      reason: rejection.reason,
+      field: rejection.field,
+      message: rejection.message,
+      key: bytea(message.key),
+      value: bytea(message.value),
+      stamped_at: new Date(Math.max(stamp, 0)).toISOString(),
+    });
+  }
+
+  /** Positions and clocks just before a record that is being taken. */
+  #pointsBefore(topic: number, offset: number): Record<string, ReplayPoint> {
+    return Object.fromEntries(
+      this.topics.map((name, other) => [
+        name,
+        { offset: other === topic ? offset : this.#next[other], clock: finiteOrNull(this.#clocks[other].now) },
+      ]),
+    );
+  }
+
+  #offsetOf(topic: number): TopicOffset {
+    const last = this.#last[topic];
+    if (last !== null) this.#lastCommitted[topic] = markOf(last.message);
+    return { next: this.#next[topic], last: this.#lastCommitted[topic] };
+  }
+}
+
+/** By which a record is known again. */
+export function markOf(message: KafkaMessage): NonNullable<TopicOffset['last']> {
+  const hash = createHash('sha256')
+    .update(message.key ?? '')
+    .update('\0')
+    .update(message.value ?? '');
+  return {
+    offset: Number(message.offset),
+    stampedAt: Number(message.timestamp),
+    hash: hash.digest('hex').slice(0, 16),
+  };
+}
+
+function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+function bytea(bytes: Buffer | null): string | null {
+  return bytes === null ? null : `\\x${bytes.toString('hex')}`;
+}
