@@ -26,6 +26,7 @@ export async function fetchOnce(
   if (fs.existsSync(folder)) return folder;
   const fill = async () => {
     if (fs.existsSync(folder)) return;
+    removePartial(folder);
     const aside = `${folder}.${randomUUID()}.partial`;
     fs.mkdirSync(aside, { recursive: true });
     try {
@@ -40,6 +41,16 @@ export async function fetchOnce(
   };
   await withLock(`${folder}.lock`, fill, (pid) => say(`waiting for process ${pid}, which downloads ${name}`));
   return folder;
+}
+
+/** What earlier downloads left that were killed. */
+function removePartial(folder: string): void {
+  const begin = `${path.basename(folder)}.`;
+  for (const name of fs.readdirSync(path.dirname(folder))) {
+    if (name.startsWith(begin) && name.endsWith('.partial')) {
+      fs.rmSync(path.join(path.dirname(folder), name), { recursive: true, force: true });
+    }
+  }
 }
 
 /**

@@ -74,7 +74,7 @@ export async function startKafkaContainer(place: KafkaPlace): Promise<ServiceHan
   const log = fs.openSync(logFile, 'w');
   spawn('docker', ['logs', '--follow', id], { stdio: ['ignore', log, log], detached: true }).unref();
   fs.closeSync(log);
-  return { runnable: { kind: 'container', id }, port, logFile };
+  return { runnable: { kind: 'container', id, volume: kafkaName(directory) }, port, logFile };
 }
 
 /** The name of the container and of its volume: one for each data folder. */

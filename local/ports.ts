@@ -25,6 +25,8 @@ export async function claimPort(service: string, port: number, option: string): 
 }
 
 async function isTaken(port: number): Promise<boolean> {
+  // Some systems let us bind 127.0.0.1 while another program listens on all interfaces.
+  if (await accepts(port)) return true;
   return new Promise((resolve) => {
     const server = net.createServer();
     server.once('error', () => resolve(true));

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { openClient } from '../platform/postgres.ts';
 import { MissingPrerequisiteError, ServiceStartError } from './errors.ts';
 import { claimPort } from './ports.ts';
-import { assertReachable, postgresUser, type RunAs } from './postgresUser.ts';
+import { assertReachable, makeFolder, postgresUser, type RunAs } from './postgresUser.ts';
 import { spawnDetached } from './process.ts';
 import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 
@@ -36,7 +36,7 @@ export async function startPostgres(options: StartOptions): Promise<PostgresServ
   const directory = path.resolve(options.directory);
   const data = path.join(directory, 'data');
   const logFile = path.join(directory, 'postgres.log');
-  fs.mkdirSync(directory, { recursive: true, mode: 0o755 });
+  makeFolder(directory);
   if (runAs !== null) {
     assertReachable(directory, runAs, 'its data', 'set WHENCE_DATA_DIR to a folder that every user may enter');
     assertReachable(

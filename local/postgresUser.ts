@@ -46,6 +46,13 @@ async function lookUp(): Promise<RunAs | null> {
   }
 }
 
+/** Makes a folder and those above it. Where we are root, another user may pass through them, whatever the umask says. */
+export function makeFolder(folder: string): void {
+  const first = fs.mkdirSync(folder, { recursive: true });
+  if (first === undefined || process.getuid?.() !== 0) return;
+  for (let made = folder; made.length >= first.length; made = path.dirname(made)) fs.chmodSync(made, 0o711);
+}
+
 /**
  * Makes sure that a user may enter every folder on the way to a file or folder.
  *
@@ -54,7 +61,8 @@ async function lookUp(): Promise<RunAs | null> {
 export function assertReachable(target: string, user: RunAs, wanted: string, whatToDo: string): void {
   const folders: string[] = [];
   const resolved = fs.realpathSync(target);
-  for (let folder = path.dirname(resolved); ; folder = path.dirname(folder)) {
+  const innermost = fs.statSync(resolved).isDirectory() ? resolved : path.dirname(resolved);
+  for (let folder = innermost; ; folder = path.dirname(folder)) {
     folders.unshift(folder);
     if (folder === path.dirname(folder)) break;
   }

@@ -16,6 +16,8 @@ export interface OwnProcess {
 export interface OwnContainer {
   kind: 'container';
   id: string;
+  /** The volume of its data. */
+  volume: string;
 }
 
 export type Runnable = OwnProcess | OwnContainer;

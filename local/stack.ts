@@ -1,7 +1,7 @@
-import fs from 'node:fs';
 import type { KafkaService } from './kafka.ts';
 import { withLock } from './lock.ts';
 import type { PostgresService } from './postgres.ts';
+import { makeFolder } from './postgresUser.ts';
 import type { ServiceName } from './service.ts';
 import { provideKafka, providePostgres, provideTemporal, type PartOptions, type StackPart } from './stackParts.ts';
 import { readStackState, runningServices, stackFolder, stackLock, writeStackState } from './stackState.ts';
@@ -53,7 +53,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { settings } = options;
   const names = options.services ?? SERVICE_NAMES;
   const folder = stackFolder(settings.dataDir);
-  fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
+  makeFolder(folder);
   return withLock(
     stackLock(settings.dataDir),
     () => startAll(options, names),

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { migrate, migrationNames } from '../platform/migrate.ts';
 import { openClient } from '../platform/postgres.ts';
+import { removeKafkaVolume } from './kafkaContainer.ts';
 import { startKafka, type KafkaService } from './kafka.ts';
 import { startPostgres, type PostgresService } from './postgres.ts';
 import type { Runnable } from './process.ts';
@@ -51,7 +52,7 @@ export async function startTestStack<const Name extends ServiceName>(
 ): Promise<TestStack<Name>> {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'whence-test-'));
   // Postgres may run as another user.
-  fs.chmodSync(directory, 0o755);
+  fs.chmodSync(directory, 0o711);
   const watchdog = watchOver(directory);
   const started: Partial<Services> = {};
   const start = async (name: ServiceName, port: number): Promise<Service> => {
@@ -67,6 +68,7 @@ export async function startTestStack<const Name extends ServiceName>(
   };
   const stop = async () => {
     await Promise.all(Object.values(started).map((service) => service.stop(0)));
+    removeKafkaVolume(path.join(directory, 'kafka'));
     fs.rmSync(directory, { recursive: true, force: true });
     watchdog.release();
   };

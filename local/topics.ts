@@ -27,8 +27,9 @@ export async function ensureTopics({ settings, brokers, partitions, say }: Topic
     const selectors = [...settings.impressionTopics, ...settings.playbackTopics];
     const names = new Set(selectors.filter((selector) => typeof selector === 'string'));
     const present = [...names].filter((name) => existing.has(name));
-    const { topics: found } = await admin.fetchTopicMetadata({ topics: present.slice(0, 1) });
-    const count = (present.length > 0 && found[0]?.partitions.length) || (partitions ?? DEFAULT_PARTITIONS);
+    const one = present.slice(0, 1);
+    const { topics: found } = one.length > 0 ? await admin.fetchTopicMetadata({ topics: one }) : { topics: [] };
+    const count = found[0]?.partitions.length ?? partitions ?? DEFAULT_PARTITIONS;
     const wanted = [...names].map((topic) => ({ topic, numPartitions: count, replicationFactor: -1 }));
     wanted.push({ topic: settings.dlqTopic, numPartitions: 1, replicationFactor: -1 });
     const missing = wanted.filter(({ topic }) => !existing.has(topic));

@@ -22,7 +22,8 @@ for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true }
 function kill(runnable) {
   try {
     if (runnable.kind === 'container') {
-      execFileSync('docker', ['rm', '--force', '--volumes', runnable.id], { stdio: 'ignore' });
+      execFileSync('docker', ['rm', '--force', runnable.id], { stdio: 'ignore' });
+      execFileSync('docker', ['volume', 'rm', '--force', runnable.volume], { stdio: 'ignore' });
     } else if (identity(runnable.pid) === runnable.identity) {
       process.kill(runnable.pid, 'SIGKILL');
     }

@@ -29,6 +29,14 @@ export class OutdatedSchemaError extends Error {
   }
 }
 
+/** A migration failed; nothing of it remains. */
+export class MigrationFailedError extends Error {
+  override readonly name = 'MigrationFailedError';
+  constructor(migration: string, cause: unknown) {
+    super(`Migration ${migration} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
 export interface MigrateOptions {
   /** Where the migrations are; for tests. */
   directory?: string;
@@ -38,7 +46,7 @@ export interface MigrateOptions {
  * Brings the database to the current schema: runs what `migrations/` has and the database has not, in order, each in a
  * transaction. Any number of processes may do so at once; the others wait. Returns the names of what was applied.
  *
- * @throws NewerSchemaError where the database is ahead of this code, PostgresUnavailableError where it cannot be reached
+ * @throws NewerSchemaError where the database is ahead of this code, MigrationFailedError, PostgresUnavailableError where it cannot be reached
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<string[]> {
   const directory = options.directory ?? MIGRATIONS;
@@ -97,6 +105,8 @@ async function runKnex(databaseUrl: string, directory: string): Promise<string[]
     client: 'pg',
     connection: { connectionString: databaseUrl, application_name: 'whence-migrate' },
     pool: { min: 0, max: 1 },
+    // Knex would print the errors that it throws.
+    log: { debug() {}, warn() {}, error() {}, deprecate() {} },
   });
   const config: Knex.MigratorConfig = {
     schemaName: SCHEMA,
@@ -104,8 +114,7 @@ async function runKnex(databaseUrl: string, directory: string): Promise<string[]
     migrationSource: {
       getMigrations: () => migrationNames(directory),
       getMigrationName: (name: string) => name,
-      getMigration: (name: string) =>
-        import(pathToFileURL(path.join(directory, `${name}.ts`)).href) as Promise<Knex.Migration>,
+      getMigration: (name: string) => loadMigration(directory, name),
     },
   };
   try {
@@ -116,4 +125,18 @@ async function runKnex(databaseUrl: string, directory: string): Promise<string[]
   } finally {
     await database.destroy();
   }
+}
+
+async function loadMigration(directory: string, name: string): Promise<Knex.Migration> {
+  const migration = (await import(pathToFileURL(path.join(directory, `${name}.ts`)).href)) as Knex.Migration;
+  return {
+    ...migration,
+    async up(transaction) {
+      try {
+        await migration.up(transaction);
+      } catch (error) {
+        throw new MigrationFailedError(name, error);
+      }
+    },
+  };
 }

@@ -80,8 +80,10 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     onConnect: (client) => client.query("set timezone to 'UTC'") as unknown as void,
   };
   const pool = new PgPool(config);
-  // Without a listener, the loss of an idle connection would end the process; the next query gets a new one.
+  // Without listeners, the loss of a connection would end the process: pg has one for idle connections of its own, none for
+  // those in someone's hands. These fail at their next query; the pool makes new ones.
   pool.on('error', (error) => options.log.warn({ err: error }, 'lost an idle Postgres connection'));
+  pool.on('connect', (client) => void client.on('error', ignoreHere));
   try {
     (await pool.connect()).release();
   } catch (error) {
@@ -98,6 +100,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
  */
 export async function openClient(databaseUrl: string, applicationName: string): Promise<Client> {
   const client = new Client(clientConfig(databaseUrl, applicationName));
+  client.on('error', ignoreHere);
   try {
     await client.connect();
     await client.query("set timezone to 'UTC'");
@@ -107,6 +110,9 @@ export async function openClient(databaseUrl: string, applicationName: string): 
     throw postgresError(error, databaseUrl);
   }
 }
+
+/** Whoever uses the connection gets the error from its query. */
+function ignoreHere(): void {}
 
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
 

@@ -1,7 +1,8 @@
 /** What stands in place of a credential, everywhere. */
 export const REDACTED = '***';
 
-const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@"']*):[^\s@"']*@/gi;
+// Up to the last "@": a password may hold one that should have been encoded.
+const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@"']*):[^\s"']*@/gi;
 const KEY_VALUE_SECRET = /\b(password|sslpassword|passwd|pwd|api[-_]?key|secret)=[^\s&"']+/gi;
 const SHORTEST_SECRET = 4;
 

@@ -130,13 +130,31 @@ function assemble(env: Environment): Settings {
   };
 }
 
+/** What holds credentials: all settings, or the addresses that a command uses. */
+export interface HoldsSecrets {
+  databaseUrl?: string | null;
+  kafka?: { sasl: SaslSettings | null };
+  temporal?: { apiKey: string | null };
+}
+
 /** The values that must never be seen in a log: for `createLogger`. */
-export function secretsOf(settings: Settings): string[] {
-  const url = settings.databaseUrl === null ? null : new URL(settings.databaseUrl.replace('@/', '@localhost/'));
+export function secretsOf({ databaseUrl, kafka, temporal }: HoldsSecrets): string[] {
+  const secrets = [...databasePasswords(databaseUrl ?? null), kafka?.sasl?.password, temporal?.apiKey];
+  return secrets.filter((secret) => typeof secret === 'string');
+}
+
+/** The password as it stands in the URL and as it is. */
+function databasePasswords(databaseUrl: string | null): string[] {
+  const url = databaseUrl === null ? null : new URL(databaseUrl.replace('@/', '@localhost/'));
   // A password equal to the user name (postgres:postgres) protects nothing, and hiding it would hide every mention of the
   // user; where it stands in a connection string it goes all the same.
-  const password = url === null || url.password === url.username ? null : decodeURIComponent(url.password);
-  return [password, settings.kafka.sasl?.password, settings.temporal.apiKey].filter((secret) => !!secret) as string[];
+  if (url === null || url.password === '' || url.password === url.username) return [];
+  try {
+    return [url.password, decodeURIComponent(url.password)];
+  } catch {
+    // A "%" that encodes nothing; node-postgres takes it as it is.
+    return [url.password];
+  }
 }
 
 /** Problems that no variable has by itself. */

@@ -1,0 +1,108 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readSettings, secretsOf, SettingsError } from '../../platform/settings.ts';
+
+const certificate = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'whence-settings-')), 'ca.pem');
+fs.writeFileSync(certificate, 'a certificate');
+
+function problemsOf(env: NodeJS.ProcessEnv): SettingsError {
+  try {
+    readSettings(env);
+  } catch (error) {
+    if (error instanceof SettingsError) return error;
+    throw error;
+  }
+  throw new Error('These settings were accepted');
+}
+
+describe('the settings', () => {
+  test('of an empty environment are the documented defaults, with local servers', () => {
+    expect(readSettings({})).toEqual({
+      databaseUrl: null,
+      kafka: { brokers: null, tls: null, sasl: null },
+      temporal: { address: null, namespace: 'default', apiKey: null, tls: null },
+      dataDir: path.resolve('.whence'),
+      policyFile: null,
+      impressionTopics: ['impressions'],
+      playbackTopics: ['playback'],
+      dlqTopic: 'whence.dlq',
+      taskQueue: 'whence-batch',
+      logLevel: 'info',
+    });
+  });
+
+  test('treat a variable that is set to nothing as not set', () => {
+    expect(readSettings({ KAFKA_BROKERS: ' ', DATABASE_URL: '' })).toEqual(readSettings({}));
+  });
+
+  test('are all reported at once when wrong, each with its name, what was there and what is expected', () => {
+    const error = problemsOf({
+      DATABASE_URL: 'mysql://me:hunter22@db/whence',
+      KAFKA_BROKERS: 'one:9092,two',
+      KAFKA_SSL: 'perhaps',
+      KAFKA_SASL_MECHANISM: 'kerberos',
+      TEMPORAL_ADDRESS: 'temporal:99999',
+      TEMPORAL_TLS_CA: '/nowhere/ca.pem',
+      WHENCE_PLAYBACK_TOPICS: 'a b',
+      WHENCE_LOG_LEVEL: 'chatty',
+    });
+    expect(error.problems.map(({ name }) => name).sort()).toEqual([
+      'DATABASE_URL',
+      'KAFKA_BROKERS',
+      'KAFKA_SASL_MECHANISM',
+      'KAFKA_SASL_PASSWORD',
+      'KAFKA_SASL_USERNAME',
+      'KAFKA_SSL',
+      'TEMPORAL_ADDRESS',
+      'TEMPORAL_TLS_CA',
+      'WHENCE_LOG_LEVEL',
+      'WHENCE_PLAYBACK_TOPICS',
+    ]);
+    expect(error.message).toContain(
+      'KAFKA_BROKERS: expected a comma-separated list of host:port; found "one:9092,two"',
+    );
+    expect(error.message).toContain('WHENCE_LOG_LEVEL: expected one of fatal, error, warn');
+  });
+
+  test.each([
+    ['DATABASE_URL', 'mysql://me:hunter22@db/whence'],
+    ['DATABASE_URL', 'me:hunter22@db/whence'],
+    ['KAFKA_SASL_PASSWORD', 'hunter22'],
+  ])('never show a secret in an error: %s', (name, value) => {
+    expect(problemsOf({ [name]: value }).message).not.toContain('hunter22');
+  });
+
+  test('take topics by name and by pattern, with commas inside a pattern', () => {
+    const { impressionTopics } = readSettings({ WHENCE_IMPRESSION_TOPICS: 'impressions, /^eu\\.imp{1,2}/i,b' });
+    expect(impressionTopics).toEqual(['impressions', /^eu\.imp{1,2}/i, 'b']);
+  });
+
+  test('turn TLS on by KAFKA_SSL alone, by a certificate, and for a Temporal API key', () => {
+    expect(readSettings({ KAFKA_SSL: 'true' }).kafka.tls).toEqual({});
+    expect(readSettings({ KAFKA_SSL_CA: certificate }).kafka.tls).toEqual({ ca: certificate });
+    expect(readSettings({ TEMPORAL_API_KEY: 'k' }).temporal.tls).toEqual({});
+    expect(readSettings({ TEMPORAL_API_KEY: 'k', TEMPORAL_TLS: 'false' }).temporal.tls).toBeNull();
+    expect(problemsOf({ KAFKA_SSL_CERT: certificate }).message).toContain('KAFKA_SSL_KEY: expected a value');
+  });
+
+  test('hand PGSSLROOTCERT to node-postgres, which does not read it', () => {
+    const env = { DATABASE_URL: 'postgres://db/whence?sslmode=verify-full', PGSSLROOTCERT: certificate };
+    expect(readSettings(env).databaseUrl).toBe(
+      `postgres://db/whence?sslmode=verify-full&sslrootcert=${encodeURIComponent(certificate)}`,
+    );
+  });
+
+  test('know their secrets, as they are and as a URL writes them', () => {
+    const settings = readSettings({
+      DATABASE_URL: 'postgres://me:p%40ssword@db/whence',
+      KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512',
+      KAFKA_SASL_USERNAME: 'me',
+      KAFKA_SASL_PASSWORD: 'sasl-secret',
+      TEMPORAL_API_KEY: 'api-key',
+    });
+    expect(secretsOf(settings)).toEqual(['p%40ssword', 'p@ssword', 'sasl-secret', 'api-key']);
+    expect(secretsOf(readSettings({ DATABASE_URL: 'postgres://me:100%@db/whence' }))).toEqual(['100%']);
+  });
+});
