@@ -1,0 +1,272 @@
+import { describe, expect, test } from 'vitest';
+import type { Event, Impression, Origin, Playback } from '../../attribution/events.ts';
+import { COPY_MEMORY_MS, FactStore, isExcluded, type Observed } from '../../attribution/facts/fact-store.ts';
+import { KeyView } from '../../attribution/facts/key-view.ts';
+import { CLASS_CODES, defaultPolicy } from '../../attribution/policy.ts';
+import { DAY } from '../../attribution/time.ts';
+import { BASE, impression, origin, playback } from './samples.ts';
+
+const NOTHING_YET = -Infinity;
+
+/** The ids of the impressions and playback events that count for the key of an event. */
+function heldOf(store: FactStore, { profile_id: profileId }: Event, workId: string): string[] {
+  const view = new KeyView(store).load(store.keyOf(profileId, workId));
+  return [
+    ...Array.from({ length: view.impressions.count }, (_, i) => view.impressionId(i)),
+    ...Array.from({ length: view.playbacks.count }, (_, i) => view.playbackEventId(i)),
+  ];
+}
+
+function applied(key: number): Partial<Observed> {
+  return { outcome: 'applied', conflict: false, key, otherKey: -1 };
+}
+
+function copied(conflict: boolean): Partial<Observed> {
+  return { outcome: 'duplicate', conflict, key: -1, otherKey: -1 };
+}
+
+/** Whether a copy of an event counts as a conflict. */
+function conflictOf(event: Event, copy: Event): boolean {
+  const store = new FactStore(defaultPolicy);
+  store.observe(event, 0, NOTHING_YET, false);
+  const observed = store.observe(copy, 0, BASE, false);
+  expect(observed.outcome).toBe('duplicate');
+  return observed.conflict;
+}
+
+describe('a new event', () => {
+  test('is applied, and its key has a new fact', () => {
+    const store = new FactStore(defaultPolicy);
+    expect(store.keyOf('p1', 'series-1')).toBe(-1);
+    const { key } = store.observe(impression(), 0, NOTHING_YET, false);
+    expect(store.keyOf('p1', 'series-1')).toBe(key);
+    expect(store.keyOf('p1', 'episode-1')).toBe(-1);
+    expect(store.keyOf('p2', 'series-1')).toBe(-1);
+    expect(store.observe(playback(), 0, NOTHING_YET, false)).toMatchObject(applied(key));
+    expect(heldOf(store, impression(), 'series-1')).toEqual(['i1', 'e1']);
+    expect([store.records, store.keys.size]).toEqual([2, 1]);
+  });
+
+  test('that is a playback event marks its key, an impression does not', () => {
+    const store = new FactStore(defaultPolicy);
+    const { key } = store.observe(impression(), 0, NOTHING_YET, false);
+    expect(store.hasPlayback(key)).toBe(false);
+    store.observe(playback(), 0, NOTHING_YET, true);
+    expect(store.hasPlayback(key)).toBe(false);
+    store.observe(playback({ event_id: 'e2' }), 0, NOTHING_YET, false);
+    expect(store.hasPlayback(key)).toBe(true);
+  });
+
+  test('with the id of another type or of another profile is another event', () => {
+    const store = new FactStore(defaultPolicy);
+    const events = [
+      impression({ event_id: 'x' }),
+      playback({ event_id: 'x' }),
+      impression({ event_id: 'x', profile_id: 'p2' }),
+      playback({ event_id: 'x', profile_id: 'p2' }),
+    ];
+    for (const event of events) expect(store.observe(event, 0, BASE, false).outcome).toBe('applied');
+    for (const event of events) expect(store.observe(event, 0, BASE, false)).toMatchObject(copied(false));
+    expect(store.records).toBe(4);
+  });
+
+  test('of a trailer, a preview or muted autoplay is excluded, and is a fact all the same', () => {
+    const cases: [Partial<Playback>, boolean][] = [
+      [{}, false],
+      [{ kind: 'main', muted_autoplay: false }, false],
+      [{ kind: 'trailer' }, true],
+      [{ kind: 'preview' }, true],
+      [{ muted_autoplay: true }, true],
+      [{ kind: 'main', muted_autoplay: true }, true],
+    ];
+    for (const [change, excluded] of cases) {
+      const store = new FactStore(defaultPolicy);
+      expect(isExcluded(playback(change))).toBe(excluded);
+      const observed = store.observe(playback(change), 0, NOTHING_YET, false);
+      expect(observed.outcome).toBe(excluded ? 'excluded' : 'applied');
+      expect(observed.key).toBe(store.keyOf('p1', 'series-1'));
+      expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
+    }
+    expect(isExcluded(impression())).toBe(false);
+  });
+
+  test('that is late is known, but no fact, be it excluded or not', () => {
+    for (const event of [impression(), playback(), playback({ kind: 'trailer' })]) {
+      const store = new FactStore(defaultPolicy);
+      const late = { outcome: 'late', conflict: false, key: -1, otherKey: -1 };
+      expect(store.observe(event, 0, BASE + DAY, true)).toMatchObject(late);
+      expect(heldOf(store, event, 'series-1')).toEqual([]);
+      expect(store.observe(event, 0, BASE + DAY, true)).toMatchObject(copied(false));
+    }
+  });
+});
+
+describe('a copy', () => {
+  test.each([
+    ['read in time', BASE, BASE],
+    ['read behind the clock', BASE + 5 * 60_000, BASE + 5 * 60_000],
+    ['read first of all', NOTHING_YET, BASE],
+    ['read long after', BASE + 2 * DAY, BASE + 2 * DAY],
+  ])('is recognised for exactly 24 h of the clock of its log: %s', (_, clock, clockThen) => {
+    expect(COPY_MEMORY_MS).toBe(24 * 60 * 60 * 1000);
+    for (const late of [false, true]) {
+      const first = new FactStore(defaultPolicy);
+      first.observe(impression(), 0, clock, late);
+      expect(first.observe(impression(), 0, clockThen + COPY_MEMORY_MS, true).outcome).toBe('duplicate');
+      const second = new FactStore(defaultPolicy);
+      second.observe(impression(), 0, clock, late);
+      expect(second.observe(impression(), 0, clockThen + COPY_MEMORY_MS + 1, true).outcome).toBe('late');
+    }
+  });
+
+  test('that is no longer recognised is applied, and yet no second fact', () => {
+    const store = new FactStore(defaultPolicy);
+    const { key } = store.observe(playback(), 0, NOTHING_YET, false);
+    expect(store.observe(playback(), 0, BASE + DAY + 1, false)).toMatchObject(applied(-1));
+    expect(store.observe(playback({ kind: 'trailer' }), 0, BASE + 3 * DAY, false).outcome).toBe('excluded');
+    expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
+    expect(store.recordsOf(key, [])).toBe(1);
+  });
+
+  test('of a late event does not make it one', () => {
+    const store = new FactStore(defaultPolicy);
+    store.observe(playback(), 0, BASE + DAY, true);
+    const { key } = store.observe(playback(), 0, BASE + 2 * DAY + 1, false);
+    expect(key).toBe(store.keyOf('p1', 'series-1'));
+    expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
+  });
+
+  test('leaves nothing behind', () => {
+    const store = new FactStore(defaultPolicy);
+    store.observe(playback({ origin: origin() }), 0, NOTHING_YET, false);
+    const sizes = () => [store.records, store.profiles.size, store.works.size, store.keys.size];
+    const words = () => [store.dictionaries.labels.size, store.dictionaries.places.size];
+    const before = [...sizes(), ...words()];
+    const other = origin({ surface: 'another', row_type: 'another' });
+    const copy = playback({ origin: other, country: 'CA', device_type: 'mobile', title_id: 'other', series_id: 's2' });
+    expect(store.observe(copy, 0, BASE, false)).toMatchObject(copied(true));
+    expect([...sizes(), ...words()]).toEqual(before);
+  });
+});
+
+describe('an event in two topic-partitions', () => {
+  test('counts in the smaller, whichever is read first, however it differs', () => {
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+      [1, 0, 2],
+      [1, 2, 0],
+      [2, 0, 1],
+    ]) {
+      const store = new FactStore(defaultPolicy);
+      for (const source of order) {
+        const event = playback({ country: `of ${source}`, event_time: BASE + source });
+        expect(store.observe(event, source, BASE, false).outcome).toBe('applied');
+      }
+      const view = new KeyView(store).load(store.keyOf('p1', 'series-1'));
+      expect(view.playbacks.count).toBe(1);
+      expect(view.playbacks.time[0]).toBe(BASE);
+      expect(store.dictionaries.labels.text(view.playback(0).country)).toBe('of 0');
+    }
+  });
+
+  test('names the key that lost it, where it changed its work', () => {
+    const store = new FactStore(defaultPolicy);
+    const { key: loser } = store.observe(playback({ series_id: null }), 1, BASE, false);
+    const { key: winner, otherKey } = store.observe(playback(), 0, BASE, false);
+    expect(otherKey).toBe(loser);
+    expect(winner).not.toBe(loser);
+    expect(heldOf(store, playback(), 'episode-1')).toEqual([]);
+    expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
+  });
+
+  test('counts in the greater where it was late in the smaller', () => {
+    const store = new FactStore(defaultPolicy);
+    store.observe(playback(), 0, BASE + DAY, true);
+    expect(store.observe(playback(), 1, BASE, false).key).toBe(store.keyOf('p1', 'series-1'));
+    expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
+    expect(store.observe(playback(), 2, BASE, true).outcome).toBe('late');
+  });
+
+  test('is a copy in each of them', () => {
+    const store = new FactStore(defaultPolicy);
+    store.observe(playback({ country: 'CA' }), 0, BASE, false);
+    store.observe(playback(), 1, BASE, false);
+    expect(store.observe(playback(), 0, BASE, false)).toMatchObject(copied(true));
+    expect(store.observe(playback(), 1, BASE, false)).toMatchObject(copied(false));
+    expect(store.records).toBe(2);
+  });
+});
+
+describe('a copy is a conflict', () => {
+  test.each<Partial<Impression>>([
+    { event_time: BASE - 1 },
+    { page: 'details' },
+    { row_type: 'trending' },
+    { row_id: 'top_picks:2' },
+    { row_rank: 4 },
+    { row_rank: -3 },
+    { position: 8 },
+    { token: 'token-1' },
+    { series_id: 'series-2' },
+    { series_id: null },
+  ])('where an impression differs in %j', (change) => {
+    expect(conflictOf(impression(), impression(change))).toBe(true);
+    expect(conflictOf(impression(change), impression())).toBe(true);
+  });
+
+  test.each<Partial<Playback>>([
+    { event_time: BASE + 1 },
+    { action: 'resume' },
+    { playback_id: 'pb2' },
+    { title_id: 'episode-2' },
+    { country: 'CA' },
+    { device_type: 'mobile' },
+    { series_id: null },
+    { kind: 'main' },
+    { kind: 'preview' },
+    { muted_autoplay: false },
+    { muted_autoplay: true },
+    { runtime_ms: 1.5 },
+    { origin: origin() },
+  ])('where a playback event differs in %j', (change) => {
+    expect(conflictOf(playback(), playback(change))).toBe(true);
+    expect(conflictOf(playback(change), playback())).toBe(true);
+  });
+
+  test.each<Partial<Origin>>([
+    { surface: 'details' },
+    { row_type: 'top_picks' },
+    { row_id: 'top_picks:1' },
+    { row_rank: 0 },
+    { position: 0 },
+    { token: 'token-1' },
+    { impression_id: 'i1' },
+  ])('where its origin differs in %j', (change) => {
+    const plain = playback({ origin: origin() });
+    const changed = playback({ origin: origin(change) });
+    expect(conflictOf(plain, changed)).toBe(true);
+    expect(conflictOf(changed, plain)).toBe(true);
+    expect(conflictOf(changed, changed)).toBe(false);
+  });
+
+  test('and not in what decides nothing and is not held', () => {
+    const differently = { profile_type: 'kids' as const };
+    const seen = { page_view_id: 'pv2', country: 'CA', device_type: 'mobile', title_id: 'episode-2' };
+    expect(conflictOf(impression(), impression({ ...differently, ...seen }))).toBe(false);
+    expect(conflictOf(playback(), playback({ ...differently, position_ms: 7 }))).toBe(false);
+  });
+});
+
+test('the store knows the class of each of many places', () => {
+  const store = new FactStore(defaultPolicy);
+  const types = ['top_picks', 'my_list', 'search', 'details'];
+  const classes = ['discovery', 'continuation', 'intent', 'system'] as const;
+  for (let i = 0; i < 1_200; i++) {
+    const change = { event_id: `i${i}`, row_type: types[i % 4] ?? '', page: `page ${i}`, event_time: BASE + i };
+    store.observe(impression(change), 0, NOTHING_YET, false);
+  }
+  const { impressions } = new KeyView(store).load(store.keyOf('p1', 'series-1'));
+  const given = Array.from({ length: 1_200 }, (_, i) => impressions.surfaceClass[i]);
+  expect(given).toEqual(Array.from({ length: 1_200 }, (_, i) => CLASS_CODES[classes[i % 4] ?? 'system']));
+});
