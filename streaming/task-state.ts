@@ -145,7 +145,7 @@ export class TaskState {
       if (!committed) {
         this.#ledger.count(this.topics[topic], event.event_time, observed.outcome, observed.conflict);
         this.#touch(observed.key, event.event_time);
-        this.#touch(observed.otherKey, observed.otherTime);
+        observed.lost.forEach((fact) => this.#touch(fact.key, fact.eventTime));
       }
     } else if (!committed) {
       this.#deadLetter(this.topics[topic], message, validation.rejection, stamp);

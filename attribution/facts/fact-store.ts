@@ -23,13 +23,16 @@ export interface Observed {
   conflict: boolean;
   /** The key that has a new fact, -1 where none has. */
   key: number;
-  /** Another key that lost a fact to this one (an event id that changed its work between two topics), mostly -1. */
-  otherKey: number;
-  /** Event time of the fact that was lost; NaN where none was. */
-  otherTime: number;
+  /** Facts that no longer count, since this record is the same event in a smaller source. Mostly none. */
+  lost: readonly LostFact[];
 }
 
-const NOTHING_CHANGED = { key: -1, otherKey: -1, otherTime: NaN };
+export interface LostFact {
+  key: number;
+  eventTime: number;
+}
+
+const NOTHING_CHANGED = { key: -1, lost: [] };
 
 /**
  * The facts that the speed layer holds, as a set: the same events in any order make the same set, and a copy changes
@@ -49,6 +52,7 @@ export class FactStore {
   /** By place number: the class of its row type and surface, `CLASS_CODES`. */
   placeClass = new Uint8Array(256);
   readonly #classOf: Policy['classOf'];
+  readonly #copyMemory: number;
   readonly #ring: (Chunk | null)[] = Array.from({ length: SERIALS }, () => null);
   /** Live chunks, oldest first. */
   #chunks: Chunk[] = [];
@@ -56,8 +60,10 @@ export class FactStore {
   readonly #writer = new ByteWriter();
   readonly #reader = new ByteReader();
 
-  constructor(policy: Pick<Policy, 'classOf'>) {
+  /** @param copyMemory how long a copy is known, in milliseconds of event time; the speed layer's by default */
+  constructor(policy: Pick<Policy, 'classOf'>, copyMemory = COPY_MEMORY_MS) {
     this.#classOf = policy.classOf;
+    this.#copyMemory = copyMemory;
   }
 
   /** How many chunks were ever begun: a change says that the record just taken began one. */
@@ -87,7 +93,7 @@ export class FactStore {
     const profile = this.profiles.acquire(event.profile_id);
     const playbackFlag = event.type === 'playback' ? PLAYBACK_FLAG : 0;
     const hash = identityHash(writer.bytes, idLength, profile, playbackFlag);
-    const known = this.#findCopies(hash, profile, playbackFlag, source, clock);
+    const known = this.#findCopies(hash, profile, playbackFlag, event, source, clock);
 
     const clockAfter = Math.max(clock, event.event_time);
     const flagsAt = writer.length;
@@ -113,17 +119,8 @@ export class FactStore {
       this.#append(event, clockAfter, profile, hash, false);
       return { outcome, conflict: false, ...NOTHING_CHANGED };
     }
-    let otherKey = -1;
-    let otherTime = NaN;
-    if (known.shadows >= 0) {
-      const chunk = this.chunkOf(known.shadows);
-      const place = known.shadows % CHUNK_RECORDS;
-      chunk.bytes[chunk.flagsAt(place)] |= SHADOWED_FLAG;
-      otherKey = chunk.key[place];
-      otherTime = chunk.time[place];
-    }
-    const key = this.#append(event, clockAfter, profile, hash, true);
-    return { outcome, conflict: false, key, otherKey, otherTime };
+    const lost = known.shadows.map((number) => this.#shadow(number));
+    return { outcome, conflict: false, key: this.#append(event, clockAfter, profile, hash, true), lost };
   }
 
   /** The key of a profile and a work, -1 where no record names it. */
@@ -186,6 +183,13 @@ export class FactStore {
     this.#ring[chunk.serial] = null;
   }
 
+  #shadow(number: number): LostFact {
+    const chunk = this.chunkOf(number);
+    const place = number % CHUNK_RECORDS;
+    chunk.bytes[chunk.flagsAt(place)] |= SHADOWED_FLAG;
+    return { key: chunk.key[place], eventTime: chunk.time[place] };
+  }
+
   #append(event: Event, clock: number, profile: number, hash: number, linked: boolean): number {
     const chunk = this.#openChunk(clock);
     const key = this.#acquireKey(profile, workOf(event));
@@ -229,9 +233,14 @@ export class FactStore {
     return chunk;
   }
 
-  /** Looks up all records of the event whose id stands at the beginning of the writer. */
-  #findCopies(hash: number, profile: number, playbackFlag: number, source: number, clock: number) {
-    const found = { copy: -1, shadowed: false, shadows: -1 };
+  /**
+   * Looks up the records of the event whose id stands at the beginning of the writer. A copy in the same source is known
+   * by that log's clock. Across sources (which have no common order), and after that, records are the same event where
+   * their times are no further apart: so it is never asked of a record whether it is still held, and what was dropped is
+   * never missed.
+   */
+  #findCopies(hash: number, profile: number, playbackFlag: number, event: Event, source: number, clock: number) {
+    const found = { copy: -1, shadowed: false, shadows: [] as number[] };
     for (const chunk of this.#chunks) {
       chunk.find(hash, this.#writer.bytes, (place) => {
         const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
@@ -239,14 +248,14 @@ export class FactStore {
         if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) return false;
         const otherSource = reader.varint();
         const clockThen = chunk.time[place] + reader.varint();
-        if (otherSource === source && clock - clockThen <= COPY_MEMORY_MS) {
+        if (otherSource === source && clock - clockThen <= this.#copyMemory) {
           found.copy = chunk.serial * CHUNK_RECORDS + place;
           return true;
         }
-        if ((flags & (LATE_FLAG | SHADOWED_FLAG)) === 0) {
-          if (otherSource <= source) found.shadowed = true;
-          else found.shadows = chunk.serial * CHUNK_RECORDS + place;
-        }
+        const same = Math.abs(chunk.time[place] - event.event_time) <= this.#copyMemory;
+        if ((flags & LATE_FLAG) !== 0 || !same) return false;
+        if (otherSource <= source) found.shadowed = true;
+        else found.shadows.push(chunk.serial * CHUNK_RECORDS + place);
         return false;
       });
       if (found.copy >= 0) break;

@@ -23,7 +23,8 @@ export class CoreReader {
   readonly #policy: Policy;
 
   constructor(log: readonly LogRecord[], layer: Layer, policy: Policy = defaultPolicy) {
-    this.store = new FactStore(policy);
+    // Batch recognises every copy.
+    this.store = new FactStore(policy, layer === 'batch' ? Infinity : undefined);
     this.#view = new KeyView(this.store);
     this.#layer = layer;
     this.#policy = policy;
@@ -34,9 +35,9 @@ export class CoreReader {
   read(records: readonly LogRecord[]): void {
     const changed = new Set<number>();
     for (const record of records) {
-      const { key, otherKey } = this.#observe(record);
+      const { key, lost } = this.#observe(record);
       if (key >= 0) changed.add(key);
-      if (otherKey >= 0) changed.add(otherKey);
+      for (const fact of lost) changed.add(fact.key);
     }
     for (const key of changed) {
       this.#view.load(key);
@@ -68,10 +69,8 @@ export class CoreReader {
     const clock = this.#clocks.get(name) ?? new LogClock();
     this.#clocks.set(name, clock);
     const { event } = record;
-    const speed = this.#layer === 'speed';
-    const late = speed && clock.isLate(event.event_time, this.#policy.rules.speed);
-    // Batch recognises every copy: for it the clock stands still.
-    const observed = this.store.observe(event, this.#sources.indexOf(name), speed ? clock.now : -Infinity, late);
+    const late = this.#layer === 'speed' && clock.isLate(event.event_time, this.#policy.rules.speed);
+    const observed = this.store.observe(event, this.#sources.indexOf(name), clock.now, late);
     clock.advance(event.event_time);
     this.outcomes.push(observed.outcome);
     if (observed.conflict) this.conflicts++;

@@ -7,16 +7,23 @@ import type { LogRecord, Mode } from './types.ts';
 
 /** The events that count in a layer, each once. */
 export function facts(log: readonly LogRecord[], mode: Mode, parameters: OracleParameters): Event[] {
-  return oneOfEach(mode === 'batch' ? log : onTime(log, parameters)).map((record) => record.event);
+  const memory = mode === 'batch' ? Infinity : parameters.copyMemory;
+  return oneOfEach(mode === 'batch' ? log : onTime(log, parameters), memory).map((record) => record.event);
 }
 
-/** Of several copies the one at the smallest (topic, partition, offset) counts, whatever the others say. */
-function oneOfEach(records: readonly LogRecord[]): LogRecord[] {
-  const kept = new Map<string, LogRecord>();
-  for (const record of [...records].sort(byPlace)) {
-    if (!kept.has(identity(record.event))) kept.set(identity(record.event), record);
-  }
-  return [...kept.values()];
+/**
+ * Of several copies the one at the smallest (topic, partition, offset) counts, whatever the others say. The speed layer
+ * remembers events for a while only: there, records of one id that are dated further apart are events of their own.
+ */
+function oneOfEach(records: readonly LogRecord[], memory: number): LogRecord[] {
+  const copies = groups([...records].sort(byPlace), (record) => identity(record.event));
+  return copies.flatMap((same) =>
+    same.filter((record, i) => !same.slice(0, i).some((other) => near(record, other, memory))),
+  );
+}
+
+function near(a: LogRecord, b: LogRecord, memory: number): boolean {
+  return Math.abs(a.event.event_time - b.event.event_time) <= memory;
 }
 
 /** What the speed layer applies: neither duplicates nor late events. An excluded event still is a fact. */
