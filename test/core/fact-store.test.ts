@@ -18,11 +18,11 @@ function heldOf(store: FactStore, { profile_id: profileId }: Event, workId: stri
 }
 
 function applied(key: number): Partial<Observed> {
-  return { outcome: 'applied', conflict: false, key, otherKey: -1 };
+  return { outcome: 'applied', conflict: false, key, lost: [] };
 }
 
 function copied(conflict: boolean): Partial<Observed> {
-  return { outcome: 'duplicate', conflict, key: -1, otherKey: -1 };
+  return { outcome: 'duplicate', conflict, key: -1, lost: [] };
 }
 
 /** Whether a copy of an event counts as a conflict. */
@@ -93,7 +93,7 @@ describe('a new event', () => {
   test('that is late is known, but no fact, be it excluded or not', () => {
     for (const event of [impression(), playback(), playback({ kind: 'trailer' })]) {
       const store = new FactStore(defaultPolicy);
-      const late = { outcome: 'late', conflict: false, key: -1, otherKey: -1 };
+      const late = { outcome: 'late', conflict: false, key: -1, lost: [] };
       expect(store.observe(event, 0, BASE + DAY, true)).toMatchObject(late);
       expect(heldOf(store, event, 'series-1')).toEqual([]);
       expect(store.observe(event, 0, BASE + DAY, true)).toMatchObject(copied(false));
@@ -173,8 +173,8 @@ describe('an event in two topic-partitions', () => {
   test('names the key that lost it, where it changed its work', () => {
     const store = new FactStore(defaultPolicy);
     const { key: loser } = store.observe(playback({ series_id: null }), 1, BASE, false);
-    const { key: winner, otherKey } = store.observe(playback(), 0, BASE, false);
-    expect(otherKey).toBe(loser);
+    const { key: winner, lost } = store.observe(playback(), 0, BASE, false);
+    expect(lost.map((fact) => fact.key)).toEqual([loser]);
     expect(winner).not.toBe(loser);
     expect(heldOf(store, playback(), 'episode-1')).toEqual([]);
     expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);

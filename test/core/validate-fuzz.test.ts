@@ -1,6 +1,12 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseEvent, REJECTION_REASONS, validateEvent, type Validation } from '../../attribution/validate.ts';
+import {
+  parseEvent,
+  parseRecord,
+  REJECTION_REASONS,
+  validateEvent,
+  type Validation,
+} from '../../attribution/validate.ts';
 import { BASE, wireImpression, wireOrigin, wirePlayback } from './samples.ts';
 
 /** UTF-8 and Postgres hold it, on one line. */
@@ -94,4 +100,24 @@ test('what an object inherits is no field of it', () => {
   expect(parseEvent('{"__proto__":{"type":"impression"}}', BASE)).toMatchObject({
     rejection: { reason: 'missing_field', field: 'type' },
   });
+});
+
+test('the bytes of a record are read as their text, or are no UTF-8', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        hostileText,
+        wire.map((event) => JSON.stringify(event)),
+      ),
+      (text) => {
+        expect(parseRecord(Buffer.from(text), BASE)).toEqual(parseEvent(text.toWellFormed(), BASE));
+      },
+    ),
+  );
+  expect(parseRecord(null, BASE)).toEqual(parseEvent(null, BASE));
+  const message = 'the record is not UTF-8, expected a JSON object';
+  const broken = { reason: 'not_json', field: null, message, eventTime: null };
+  for (const bytes of ['ff', '7b22c0af227d', 'eda080', 'c3']) {
+    expect(parseRecord(Buffer.from(bytes, 'hex'), BASE)).toEqual({ ok: false, rejection: broken });
+  }
 });
