@@ -24,10 +24,10 @@ export type ModelName = (typeof MODEL_NAMES)[number];
 export function weigh(model: Model, touchedAt: ArrayLike<number>): number[] {
   const n = touchedAt.length;
   if (n === 0) return [];
-  if (n === 1) return [WEIGHT_UNITS];
   switch (model.name) {
     case 'last_touch':
-      return rounded(n, (i) => (i === n - 1 ? 1 : 0));
+      // The rest, which the last takes, is all of it.
+      return rounded(n, () => 0);
     case 'first_touch':
       return rounded(n, (i) => (i === 0 ? 1 : 0));
     case 'linear':
@@ -35,7 +35,7 @@ export function weigh(model: Model, touchedAt: ArrayLike<number>): number[] {
     case 'position_based': {
       const { first, last } = model;
       // With nobody between them the ends share all of it, in their own proportion.
-      if (n === 2) return rounded(n, (i) => (i === 0 ? first / (first + last) : 0));
+      if (n === 2) return rounded(n, () => first / (first + last));
       // In binary, ends that share it all (0.9 and 0.1) can leave a little less than nothing.
       const between = Math.max(0, 1 - first - last) / (n - 2);
       return rounded(n, (i) => (i === 0 ? first : between));

@@ -9,6 +9,7 @@ import { defaultPolicy, type Layer, type Rules } from '../../attribution/policy.
 import type { LogRecord } from '../oracle/oracle.ts';
 import { crowdedWorld, world } from '../oracle/worlds.ts';
 import { CoreReader } from './core-answer.ts';
+import { runs } from './runs.ts';
 
 const layers: Layer[] = ['speed', 'batch'];
 
@@ -111,7 +112,7 @@ describe.each(layers)('in the %s layer an explanation', (layer) => {
       fc.property(fc.oneof({ arbitrary: world, weight: 5 }, crowdedWorld), (log) => {
         for (const told of explainAll(log, layer)) check(told);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   };
 

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Interner } from '../../attribution/facts/interner.ts';
+import { runs } from './runs.ts';
 
 /** What an interner must be: how often each string is in use, and its number. */
 class Model {
@@ -85,7 +86,7 @@ test('an interner is a map of the strings in use, whatever is done to it', () =>
     fc.property(fc.commands(commands, { maxCommands: 200, size: 'max' }), (drawn) => {
       fc.modelRun(() => ({ model: new Model(), real: new Real() }), drawn);
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 

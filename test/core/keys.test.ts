@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KeyTable } from '../../attribution/facts/keys.ts';
+import { runs } from './runs.ts';
 
 /** What a key table must be: the number of each (profile, work), and what the table's user wrote of it. */
 interface Entry {
@@ -130,7 +131,7 @@ describe('a key table is a map of the keys in use, whatever is done to it', () =
       fc.property(fc.commands(commands, { maxCommands, size: 'max' }), (drawn) => {
         fc.modelRun(() => begin(begun), drawn);
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { MODEL_NAMES, weigh, WEIGHT_UNITS, type Model } from '../../attribution/models.ts';
 import { DAY } from '../../attribution/time.ts';
 import { BASE } from './samples.ts';
+import { runs } from './runs.ts';
 
 const positionBased: Model = { name: 'position_based', first: 0.4, last: 0.4 };
 const weekly: Model = { name: 'time_decay', halfLife: 7 * DAY };
@@ -46,7 +47,7 @@ describe('the weights of any path by any model', () => {
         const sum = units.reduce((total, unit) => total + unit, 0);
         expect(sum).toBe(touchedAt.length === 0 ? 0 : WEIGHT_UNITS);
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
   });
 

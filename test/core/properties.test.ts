@@ -5,12 +5,9 @@ import { crowdedWorld, world } from '../oracle/worlds.ts';
 import { groups } from '../oracle/order.ts';
 import { oracle, speedLedger, type LogRecord, type OracleAnswer } from '../oracle/oracle.ts';
 import { CoreReader, coreAnswer } from './core-answer.ts';
+import { runs } from './runs.ts';
 
-/** Where the tests run once for each mutant of the core: fewer, the same for every mutant, and never shrunk. */
-const FEWER = process.env.WHENCE_PROPERTY_RUNS;
-const RUNS = Number(FEWER ?? 1_500);
-if (FEWER !== undefined) fc.configureGlobal({ seed: 20_251_124, endOnFailure: true });
-const FEWER_RUNS = Math.min(RUNS, 100);
+const RUNS = runs(1_500);
 const layers = ['speed', 'batch'] as const;
 
 /** Weights are compared apart: theirs is the only arithmetic that may differ in the last digit. */
@@ -44,7 +41,7 @@ describe.each(layers)('in the %s layer the core agrees with the oracle in every 
   test('where a path holds more touches than are kept', () => {
     fc.assert(
       fc.property(crowdedWorld, (log) => expectSame(coreAnswer(log, layer), oracle(log, layer))),
-      { numRuns: FEWER_RUNS },
+      { numRuns: runs(100) },
     );
   });
 
@@ -68,7 +65,7 @@ describe.each(layers)('in the %s layer the core agrees with the oracle in every 
           if (i % 7 === 0) expectSame(reader.answer(), oracle(log.slice(0, i + 1), layer));
         });
       }),
-      { numRuns: FEWER_RUNS },
+      { numRuns: runs(100) },
     );
   });
 
