@@ -43,13 +43,14 @@ export async function resolveAddresses<const Name extends ServiceName>(
     await ensureTopics({ settings, brokers: stack.kafkaBrokers, say });
   }
   // A local server knows no TLS and asks for no credentials, whatever the environment says for others.
-  const plain = { tls: null, sasl: null, apiKey: null };
   const { kafka, temporal } = settings;
   const addresses: Addresses = {
     databaseUrl: stack?.databaseUrl ?? settings.databaseUrl ?? '',
-    kafka: stack?.kafkaBrokers ? { ...plain, brokers: stack.kafkaBrokers } : { ...kafka, brokers: kafka.brokers ?? [] },
+    kafka: stack?.kafkaBrokers
+      ? { brokers: stack.kafkaBrokers, tls: null, sasl: null }
+      : { ...kafka, brokers: kafka.brokers ?? [] },
     temporal: stack?.temporalAddress
-      ? { ...plain, namespace: temporal.namespace, address: stack.temporalAddress }
+      ? { address: stack.temporalAddress, namespace: temporal.namespace, tls: null, apiKey: null }
       : { ...temporal, address: temporal.address ?? '' },
   };
   const entries = needed.map((name) => [KEYS[name], addresses[KEYS[name]]]);

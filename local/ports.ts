@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import getPort from 'get-port';
 import { PortTakenError } from './errors.ts';
 
@@ -22,6 +23,11 @@ export async function claimPort(service: string, port: number, option: string): 
   if (port === 0) return freePort();
   if (await isTaken(port)) throw new PortTakenError(service, port, option);
   return port;
+}
+
+/** Waits until nothing holds the port, at most so long: the children of a killed server may, for a moment. */
+export async function waitUntilFree(port: number, boundMs: number): Promise<void> {
+  for (const deadline = Date.now() + boundMs; (await isTaken(port)) && Date.now() < deadline;) await sleep(50);
 }
 
 async function isTaken(port: number): Promise<boolean> {

@@ -16,6 +16,7 @@ const run = promisify(execFile);
 const USER = 'whence';
 const DATABASE = 'whence';
 const READY_BOUND_MS = 30_000;
+const LEFTOVER_BOUND_MS = 5_000;
 
 export interface PostgresService extends Service {
   /** With the password: not for logs. */
@@ -58,14 +59,14 @@ export async function startPostgres(options: StartOptions): Promise<PostgresServ
     await waitUntilReady(service, READY_BOUND_MS);
     return service;
   };
-  try {
-    return await start();
-  } catch (error) {
-    // The children of a server killed with −9 hold its shared memory for a moment.
-    if (!(error instanceof ServiceStartError) || !/pre-existing shared memory|lock file/.test(error.logTail))
-      throw error;
-    await sleep(1_000);
-    return start();
+  for (const deadline = Date.now() + LEFTOVER_BOUND_MS; ; await sleep(200)) {
+    try {
+      return await start();
+    } catch (error) {
+      // The children of a server killed with −9 hold its shared memory until they notice.
+      const leftover = error instanceof ServiceStartError && /pre-existing shared memory|lock file/.test(error.logTail);
+      if (!leftover || Date.now() > deadline) throw error;
+    }
   }
 }
 

@@ -63,7 +63,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 async function startAll(options: StackOptions, names: readonly ServiceName[]): Promise<Stack> {
   const { settings } = options;
-  const state = readStackState(settings.dataDir);
+  const before = readStackState(settings.dataDir);
+  const state = { ...before };
   const parts: Parts = {};
   const provide: Record<ServiceName, () => Promise<unknown>> = {
     postgres: async () => (parts.postgres = await providePostgres(options, state)),
@@ -75,7 +76,8 @@ async function startAll(options: StackOptions, names: readonly ServiceName[]): P
   if (errors.length > 0) {
     const started = Object.values(parts).filter((part: StackPart) => part.source === 'started');
     await Promise.all(started.map(async (part: StackPart) => part.service?.stop()));
-    writeStackState(settings.dataDir, runningServices(settings.dataDir));
+    // Those that had ended keep their ports for the next time.
+    writeStackState(settings.dataDir, { ...before, ...runningServices(settings.dataDir) });
     throw errors.length === 1 ? errors[0] : new StackStartError(errors);
   }
   const { postgres, kafka, temporal } = parts;

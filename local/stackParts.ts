@@ -7,6 +7,7 @@ import type { Settings } from '../platform/settings.ts';
 import { connectTemporal } from '../platform/temporal.ts';
 import { attachKafka, startKafka, type KafkaService } from './kafka.ts';
 import { attachPostgres, startPostgres, type PostgresService } from './postgres.ts';
+import { waitUntilFree } from './ports.ts';
 import { isRunning, type Runnable } from './process.ts';
 import type { Service, ServiceHandle, ServiceName, StartOptions } from './service.ts';
 import { stackFolder, writeStackState, type ServiceRecord, type StackState } from './stackState.ts';
@@ -131,6 +132,7 @@ async function provideLocal<Kind extends Service>(
     const alive = isRunning(record.runnable);
     say(`${describe(record.runnable)} ${alive ? 'does not answer' : 'has ended'}; starting it again`);
     await service.stop();
+    await waitUntilFree(record.port, 5_000);
   }
   // Before it is ready: whatever happens to us meanwhile, `down` must find it.
   const onSpawn = (handle: ServiceHandle) => {

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import kafkajs, { type Kafka, type KafkaConfig, type Producer, type ProducerConfig } from 'kafkajs';
+import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer, type ProducerConfig } from 'kafkajs';
 import { registerCodecs } from './kafkaCodecs.ts';
 import type { Logger } from './log.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
@@ -70,6 +70,17 @@ export async function checkKafka(options: KafkaOptions): Promise<void> {
     );
   } finally {
     await admin.disconnect().catch(() => {});
+  }
+}
+
+/** Runs `work` with a connected admin client, and disconnects it whatever happens. */
+export async function withAdmin<Result>(kafka: Kafka, work: (admin: Admin) => Promise<Result>): Promise<Result> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
   }
 }
 

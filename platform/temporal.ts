@@ -10,6 +10,8 @@ export interface TemporalOptions {
   namespace: string;
   tls?: TlsFiles | null;
   apiKey?: string | null;
+  /** How long a client waits for a server; 10 s by default. */
+  connectTimeoutMs?: number;
 }
 
 /** Temporal cannot be reached, or will not let us in. Names the server, never a credential. */
@@ -17,7 +19,7 @@ export class TemporalUnavailableError extends Error {
   override readonly name = 'TemporalUnavailableError';
 }
 
-const CONNECT_BOUND_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface TemporalClient {
   client: Client;
@@ -30,10 +32,11 @@ export interface TemporalClient {
  * @throws TemporalUnavailableError where nothing answers within 10 s, or the server refuses us or knows no such namespace
  */
 export async function connectTemporal(options: TemporalOptions): Promise<TemporalClient> {
+  const connectTimeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
   let connection: Connection | undefined;
   try {
-    connection = await Connection.connect({ ...transport(options), connectTimeout: CONNECT_BOUND_MS });
-    await connection.withDeadline(Date.now() + CONNECT_BOUND_MS, async () =>
+    connection = await Connection.connect({ ...transport(options), connectTimeout });
+    await connection.withDeadline(Date.now() + connectTimeout, async () =>
       connection?.workflowService.describeNamespace({ namespace: options.namespace }),
     );
     const open = connection;

@@ -1,0 +1,24 @@
+const NETWORK = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ENOENT',
+  'EAI_AGAIN',
+]);
+/** Classes and codes of SQLSTATE: connection lost, out of resources (disk, connections), shutting down, rolled back. */
+const SQLSTATE = /^(08...|53...|57P0[1-4]|40001|40P01|55P03|25006)$/;
+const NODE_POSTGRES = /connection terminated|timeout exceeded when trying to connect|connection error|not queryable/i;
+
+/**
+ * Whether a failure to use Postgres is expected to pass by itself: the server is away, restarting or out of room, or asks
+ * to run the transaction again. Everything else (a constraint, a syntax error) would fail the same way for ever.
+ */
+export function isPassing(error: Error): boolean {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === 'string' && (NETWORK.has(code) || SQLSTATE.test(code))) return true;
+  return NODE_POSTGRES.test(error.message);
+}
