@@ -221,7 +221,7 @@ function linkEvents(facts: KeyFacts, first: number, last: number): number[] {
     latest[playback[i]] = i;
   }
   const firsts: number[] = [];
-  for (let i = first; i <= last; i++) if (counted[i] !== 0 && latest[playback[i]] === i) firsts.push(i);
+  for (let i = first; i <= last; i++) if (latest[playback[i]] === i) firsts.push(i);
   return firsts;
 }
 

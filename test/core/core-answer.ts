@@ -1,5 +1,6 @@
 /** Runs the core over a log as the two layers do, and gives its answer in the shape of the oracle's. */
 
+import { crc32 } from 'node:zlib';
 import { LogClock } from '../../attribution/clock.ts';
 import { derive } from '../../attribution/derive.ts';
 import { attribute, type AttributedPlay } from '../../attribution/discovery.ts';
@@ -70,7 +71,13 @@ export class CoreReader {
     this.#clocks.set(name, clock);
     const { event } = record;
     const late = this.#layer === 'speed' && clock.isLate(event.event_time, this.#policy.rules.speed);
-    const observed = this.store.observe(event, this.#sources.indexOf(name), clock.now, late);
+    const observed = this.store.observe(
+      event,
+      this.#sources.indexOf(name),
+      clock.now,
+      late,
+      crc32(JSON.stringify(event)),
+    );
     clock.advance(event.event_time);
     this.outcomes.push(observed.outcome);
     if (observed.conflict) this.conflicts++;
