@@ -136,7 +136,7 @@ function feed(source: Iterable<Event>, deriving: boolean): { store: FactStore; d
   let derived = 0;
   let plays = 0;
   for (const event of source) {
-    const { key } = store.observe(event, 0, clock.now, clock.isLate(event.event_time, rules));
+    const { key } = store.observe(event, 0, clock.now, clock.isLate(event.event_time, rules), 0);
     clock.advance(event.event_time);
     if (!deriving || key < 0 || event.type !== 'playback') continue;
     for (const decision of derive(view.load(key), rules)) {

@@ -116,6 +116,7 @@ function emptyRow(topic: Topic, day: number): ExpectedCounts {
   return { topic: TOPICS[topic], day: Number.isNaN(day) ? null : dayText(day * DAY), ...counts };
 }
 
+/** The UTC date as Postgres writes it: a year beyond 9999 has more digits, and no sign. */
 export function dayText(time: number): string {
-  return new Date(time).toISOString().slice(0, 10);
+  return new Date(time).toISOString().replace(/^\+0*|T.*$/g, '');
 }

@@ -92,9 +92,11 @@ export function makePoison(random: Random, line: string, time: number): Poison {
       return routed('event_time', random.chance(0.5) ? undefined : null, NaN);
     case 'bad_time':
       return routed('event_time', badTime(random, time), NaN);
-    case 'future_time':
-      // A clock of its own, or microseconds where milliseconds were meant.
-      return routed('event_time', Math.max(FAR_FUTURE + random.below(1e9), random.chance(0.5) ? time * 1000 : 0), NaN);
+    case 'future_time': {
+      // A clock of its own, or microseconds where milliseconds were meant. Its day can be read all the same.
+      const future = Math.max(FAR_FUTURE + random.below(1e9), random.chance(0.5) ? time * 1000 : 0);
+      return routed('event_time', future, future);
+    }
     case 'empty_id':
       return routed(random.pick(IDS[type]), '');
     case 'long_id':

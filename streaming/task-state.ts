@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import type { KafkaMessage } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
 import { derive } from '../attribution/derive.ts';
@@ -75,6 +76,8 @@ export class TaskState {
   /** By key: the earliest event time of its new facts. */
   #dirty = new Map<number, number>();
   #records = 0;
+  /** The smallest clock when the last delta was taken. */
+  #derivedTo = -Infinity;
 
   /**
    * @param topics in code unit order
@@ -139,7 +142,8 @@ export class TaskState {
       const begun = this.#store.chunksBegun;
       const late = clock.isLate(event.event_time, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
-      const observed = this.#store.observe(event, topic, clock.now, late || known);
+      const payload = crc32(message.value ?? '');
+      const observed = this.#store.observe(event, topic, clock.now, late || known, payload);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
       clock.advance(event.event_time);
       if (!committed) {
@@ -193,6 +197,7 @@ export class TaskState {
     this.#dirty = new Map();
     this.#deadLetters = [];
     this.#records = 0;
+    this.#derivedTo = Math.min(...this.#clocks.map((clock) => clock.now));
     return delta;
   }
 
@@ -208,10 +213,11 @@ export class TaskState {
 
   /**
    * Drops chunks of facts that nothing on time can need any more: no play that is open, and none to come. Measured by the
-   * smallest clock of all topics, quiet or not, so that what is dropped is never missed.
+   * smallest clock of all topics, quiet or not, so that what is dropped is never missed; and by the clocks when the last
+   * delta was taken, since what was read after it is still to be derived.
    */
   evict(): void {
-    const watermark = Math.min(...this.#clocks.map((clock) => clock.now));
+    const watermark = this.#derivedTo;
     for (;;) {
       const chunk = this.#store.oldestClosed();
       if (chunk === null || !this.#marks.mayDrop(chunk, watermark)) return;

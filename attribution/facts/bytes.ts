@@ -44,6 +44,11 @@ export class ByteWriter {
     this.varint(value < 0 ? -value * 2 - 1 : value * 2);
   }
 
+  uint32(value: number): void {
+    this.#reserve(4);
+    for (let shift = 0; shift < 32; shift += 8) this.bytes[this.length++] = value >>> shift;
+  }
+
   double(value: number): void {
     this.#reserve(8);
     new DataView(this.bytes.buffer).setFloat64(this.length, value, true);
@@ -133,6 +138,12 @@ export class ByteReader {
   signed(): number {
     const value = this.varint();
     return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
+  }
+
+  uint32(): number {
+    const { bytes, at } = this;
+    this.at += 4;
+    return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
   }
 
   double(): number {

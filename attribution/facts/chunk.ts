@@ -3,6 +3,9 @@ import { ByteReader, sameText, type ByteWriter } from './bytes.ts';
 /** A chunk is closed when it holds this many records; the number of a record is chunk × this + place. */
 export const CHUNK_RECORDS = 1 << 19;
 
+/** Of the payload's checksum in a record. */
+export const CHECKSUM_BYTES = 4;
+
 export const PLAYBACK_FLAG = 1;
 /** Known, so that copies of it are recognised, but never applied. */
 export const LATE_FLAG = 2;
@@ -13,7 +16,7 @@ export const SHADOWED_FLAG = 4;
  * Some hundred thousand records in the order in which they were read: columns, their bytes, and an index by event.
  * Chunks are what is dropped: the oldest whole, so that forgetting costs nothing per record that is kept.
  *
- * Bytes of a record: event id, flags, source, clock minus time, payload.
+ * Bytes of a record: event id, flags, source, clock minus time, checksum, payload.
  */
 export class Chunk {
   count = 0;

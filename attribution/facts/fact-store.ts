@@ -2,7 +2,7 @@ import { workOf, type Event } from '../events.ts';
 import { CLASS_CODES, type Policy } from '../policy.ts';
 import { DAY } from '../time.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { CHUNK_RECORDS, Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import { CHECKSUM_BYTES, CHUNK_RECORDS, Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
 import { Interner } from './interner.ts';
 import { KeyTable } from './keys.ts';
 import { releasePayload, splitPlace, writePayload, type Dictionaries } from './record.ts';
@@ -84,8 +84,9 @@ export class FactStore {
    *
    * @param clock the greatest event time of the valid records earlier in the same source; -Infinity at its beginning
    * @param late the record is late by its source's clock: it is known from now on, but never applied
+   * @param checksum 32 bits of the payload: copies that differ in them are conflicts; without it, none are
    */
-  observe(event: Event, source: number, clock: number, late: boolean): Observed {
+  observe(event: Event, source: number, clock: number, late: boolean, checksum = 0): Observed {
     const writer = this.#writer;
     writer.reset();
     writer.text(event.event_id);
@@ -100,11 +101,12 @@ export class FactStore {
     writer.byte(playbackFlag | (late ? LATE_FLAG : 0));
     writer.varint(source);
     writer.varint(clockAfter - event.event_time);
+    writer.uint32(checksum);
     const payloadAt = writer.length;
     writePayload(writer, event, this.dictionaries);
 
     if (known.copy >= 0) {
-      const conflict = this.#differs(known.copy, event, payloadAt);
+      const conflict = this.#checksumOf(known.copy) !== checksum;
       this.#release(writer.bytes, payloadAt, playbackFlag !== 0);
       this.profiles.release(profile);
       return { outcome: 'duplicate', conflict, ...NOTHING_CHANGED };
@@ -177,10 +179,19 @@ export class FactStore {
       const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
       reader.varint();
       reader.varint();
+      reader.at += CHECKSUM_BYTES;
       releasePayload(reader, isPlayback, this.dictionaries);
       this.#releaseKey(chunk.key[place]);
     }
     this.#ring[chunk.serial] = null;
+  }
+
+  #checksumOf(number: number): number {
+    const chunk = this.chunkOf(number);
+    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
+    reader.varint();
+    reader.varint();
+    return reader.uint32();
   }
 
   #shadow(number: number): LostFact {
@@ -261,20 +272,6 @@ export class FactStore {
       if (found.copy >= 0) break;
     }
     return found;
-  }
-
-  /** Whether the event, whose payload stands in the writer, says other things than the record that it copies. */
-  #differs(number: number, event: Event, payloadAt: number): boolean {
-    const chunk = this.chunkOf(number);
-    const place = number % CHUNK_RECORDS;
-    if (chunk.time[place] !== event.event_time) return true;
-    if (this.works.text(this.keys.work[chunk.key[place]]) !== workOf(event)) return true;
-    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place) + 1);
-    reader.varint();
-    reader.varint();
-    const { bytes, length } = this.#writer;
-    for (let i = payloadAt; i < length; i++) if (bytes[i] !== chunk.bytes[reader.at + i - payloadAt]) return true;
-    return false;
   }
 
   #release(bytes: Uint8Array, payloadAt: number, isPlayback: boolean): void {

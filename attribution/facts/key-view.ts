@@ -1,7 +1,7 @@
 import { ORIGIN_CODES, type KeyFacts } from '../derive.ts';
 import { CLASS_CODES } from '../policy.ts';
 import { ByteReader } from './bytes.ts';
-import { CHUNK_RECORDS, PLAYBACK_FLAG } from './chunk.ts';
+import { CHECKSUM_BYTES, CHUNK_RECORDS, PLAYBACK_FLAG } from './chunk.ts';
 import type { FactStore } from './fact-store.ts';
 import {
   readImpression,
@@ -190,6 +190,7 @@ export class KeyView implements KeyFacts {
     const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
     reader.varint();
     reader.varint();
+    reader.at += CHECKSUM_BYTES;
     return reader;
   }
 }

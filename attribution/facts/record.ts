@@ -10,8 +10,6 @@ import type { Interner } from './interner.ts';
  *     impression: rank, position, place, row_id, token
  *     playback:   playback_id, action | kind | muted, runtime, title, country, device, origin?
  *     origin:     place, row_id, rank?, position?, token, impression_id
- *
- * Two events that agree in all that is held have equal bytes; no record is the beginning of another.
  */
 
 /** Strings that recur: places are a row type on a surface, labels countries, devices and titles. */

@@ -21,7 +21,7 @@ export interface Read {
   topic: Topic;
   /** What is wrong with it; null where it is valid. */
   fault: string | null;
-  /** NaN where it cannot be read or lies in the future. */
+  /** NaN where it cannot be read. */
   time: number;
   profile: string;
   /** Of a valid record: what makes it the same as another one. */
@@ -52,7 +52,7 @@ function timeOf(value: unknown): number {
   if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)) {
     time = Date.parse(value);
   }
-  return time > SENT_AT + 5 * MINUTE ? Infinity : time;
+  return time;
 }
 
 const STRINGS = ['event_id', 'profile_id', 'country', 'device_type', 'title_id'];
@@ -66,7 +66,7 @@ function faultOf(fields: Fields, time: number): string | null {
   if (fields.type !== 'impression' && fields.type !== 'playback') return 'unknown_type';
   if (fields.event_time === undefined || fields.event_time === null) return 'missing_time';
   if (Number.isNaN(time)) return 'bad_time';
-  if (time === Infinity) return 'future_time';
+  if (time > SENT_AT + 5 * MINUTE) return 'future_time';
   for (const name of REQUIRED[fields.type]) {
     const value = fields[name];
     if (value === undefined) return 'missing_field';
@@ -134,7 +134,7 @@ function partitionOf(profile: string, partitions: number): number {
 export function tally(counted: readonly Counted[]): LedgerFile['expected'] {
   const rows = new Map<string, LedgerFile['expected'][number]>();
   for (const { topic, time, outcome } of counted) {
-    const day = Number.isFinite(time) ? new Date(time).toISOString().slice(0, 10) : null;
+    const day = Number.isFinite(time) ? new Date(time).toISOString().split('T')[0].replace(/^\+0*/, '') : null;
     const key = `${topic} ${day ?? '~'}`;
     if (!rows.has(key)) {
       rows.set(key, { topic, day, consumed: 0, applied: 0, duplicate: 0, late: 0, excluded: 0, dead_lettered: 0 });

@@ -1,0 +1,132 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { Command, InvalidArgumentError } from 'commander';
+import { compilePolicy, defaultPolicy, type Policy } from '../attribution/policy.ts';
+import { resolveAddresses, type Addresses } from '../local/addresses.ts';
+import { createKafka } from '../platform/kafka.ts';
+import { createLogger } from '../platform/log.ts';
+import { checkSchema } from '../platform/migrate.ts';
+import { openPool } from '../platform/postgres.ts';
+import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
+import { onShutdown } from '../platform/shutdown.ts';
+import { waitUntilCaughtUp } from '../streaming/caught-up.ts';
+import { Processes } from '../streaming/processes.ts';
+import { startSpeedLayer } from '../streaming/speed-layer.ts';
+import { fetchBounds, findTopics } from '../streaming/topics.ts';
+
+interface Options {
+  processes: number;
+  untilCaughtUp?: true;
+  acceptDataLoss?: true;
+}
+
+const CONNECTIONS = 8;
+
+/** `whence stream`: the speed layer. */
+export function streamCommand(): Command {
+  return new Command('stream')
+    .description('attribute plays as events come: reads Kafka, writes Postgres, correct after any restart')
+    .option('--processes <n>', 'how many processes share the partitions', wholeNumber, 1)
+    .option('--until-caught-up', 'end, all committed, once everything that was there at the start is read')
+    .option('--accept-data-loss', 'where Kafka no longer holds what was to be read, go on with what it holds')
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const settings = readSettings(process.env);
+  const addresses = await resolveAddresses(settings, ['postgres', 'kafka'], (line) => console.error(line));
+  await (options.processes > 1 ? runProcesses(options, settings, addresses) : runHere(options, settings, addresses));
+}
+
+type Needed = Pick<Addresses, 'databaseUrl' | 'kafka'>;
+
+async function runHere(options: Options, settings: Settings, addresses: Needed): Promise<void> {
+  const { log, kafka, pool, policy } = await open(settings, addresses);
+  try {
+    const layer = await startSpeedLayer({
+      ...settings,
+      brokers: addresses.kafka.brokers,
+      kafka,
+      pool,
+      policy,
+      log,
+      acceptDataLoss: options.acceptDataLoss,
+    });
+    onShutdown(() => layer.stop());
+    // A parent that started several of us and is gone wants none of us any more.
+    process.once('disconnect', () => void layer.stop());
+    if (options.untilCaughtUp) {
+      await layer.caughtUp();
+      await layer.stop();
+    }
+    await layer.done;
+  } finally {
+    if (process.connected) process.disconnect();
+    await pool.end();
+  }
+}
+
+async function runProcesses(options: Options, settings: Settings, addresses: Needed): Promise<void> {
+  const { log, kafka, pool } = await open(settings, addresses);
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const topics = await findTopics(admin, { ...settings, brokers: addresses.kafka.brokers });
+    const targets = await fetchBounds(admin, topics.names);
+    const launcher = fileURLToPath(new URL('whence.js', import.meta.url));
+    const processes = new Processes({
+      count: options.processes,
+      command: [process.execPath, launcher, 'stream', ...(options.acceptDataLoss ? ['--accept-data-loss'] : [])],
+      env: {
+        ...process.env,
+        DATABASE_URL: addresses.databaseUrl,
+        KAFKA_BROKERS: addresses.kafka.brokers.join(','),
+      },
+      log,
+    });
+    onShutdown(() => processes.stop());
+    if (options.untilCaughtUp) {
+      const ended = new AbortController();
+      const abort = () => ended.abort();
+      processes.done.then(abort, abort);
+      await Promise.race([waitUntilCaughtUp(pool, targets, ended.signal), processes.done]);
+      await processes.stop();
+    }
+    await processes.done;
+  } finally {
+    await admin.disconnect();
+    await pool.end();
+  }
+}
+
+async function open(settings: Settings, addresses: Needed) {
+  const log = createLogger({ name: 'stream', level: settings.logLevel, secrets: secretsOf(settings) });
+  const pool = await openPool({
+    databaseUrl: addresses.databaseUrl,
+    applicationName: 'whence-stream',
+    log,
+    max: CONNECTIONS,
+  });
+  await checkSchema(pool);
+  const kafka = createKafka({ ...addresses.kafka, clientId: 'whence-stream', log });
+  return { log, pool, kafka, policy: await loadPolicy(settings.policyFile) };
+}
+
+/** The policy that the settings name, or the default. */
+async function loadPolicy(file: string | null): Promise<Policy> {
+  if (file === null) return defaultPolicy;
+  const text = await readFile(file, 'utf8');
+  try {
+    return compilePolicy(JSON.parse(text));
+  } catch (error) {
+    throw new Error(`WHENCE_POLICY ${file}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 64) throw new InvalidArgumentError('expected 1 to 64');
+  return value;
+}

@@ -1,0 +1,76 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Logger } from '../platform/log.ts';
+
+/** A process that ended by itself is started again, but not more often than this in a minute. */
+const MOST_RESTARTS_A_MINUTE = 5;
+
+export interface ProcessesOptions {
+  /** How many. */
+  count: number;
+  /** The program and arguments of each. */
+  command: readonly [string, ...string[]];
+  env: NodeJS.ProcessEnv;
+  log: Logger;
+}
+
+/** The processes that were to run the speed layer keep ending. */
+export class ProcessesFailedError extends Error {
+  override readonly name = 'ProcessesFailedError';
+  constructor(code: number | null, signal: NodeJS.Signals | null) {
+    const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+    super(`A process of the speed layer ended with ${how}; see what it printed above. The others were stopped.`);
+  }
+}
+
+/**
+ * Runs the speed layer in several processes. One that is killed is started again; one that ends with an error of its own
+ * ends all, since it would end so again. They end with this process: a closed channel tells them.
+ */
+export class Processes {
+  readonly #options: ProcessesOptions;
+  readonly #children = new Set<ChildProcess>();
+  readonly #restarts: number[] = [];
+  #stopping = false;
+  readonly done: Promise<void>;
+  #resolve: () => void = () => {};
+  #reject: (error: Error) => void = () => {};
+
+  constructor(options: ProcessesOptions) {
+    this.#options = options;
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.done.catch(() => {});
+    for (let i = 0; i < options.count; i++) this.#start();
+  }
+
+  /** Lets each commit what it has read and end. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const ends = [...this.#children].map((child) => once(child, 'exit'));
+    for (const child of this.#children) child.kill('SIGTERM');
+    await Promise.all(ends);
+    this.#resolve();
+  }
+
+  #start(): void {
+    const [program, ...args] = this.#options.command;
+    const child = spawn(program, args, { env: this.#options.env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#children.add(child);
+    child.on('exit', (code, signal) => {
+      this.#children.delete(child);
+      if (this.#stopping) return;
+      const now = Date.now();
+      this.#restarts.push(now);
+      const recent = this.#restarts.filter((at) => at > now - 60_000).length;
+      if (signal !== null && recent <= MOST_RESTARTS_A_MINUTE) {
+        this.#options.log.warn({ pid: child.pid, signal }, 'a process of the speed layer was killed, starting another');
+        this.#start();
+        return;
+      }
+      void this.stop().finally(() => this.#reject(new ProcessesFailedError(code, signal)));
+    });
+  }
+}

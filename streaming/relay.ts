@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kafka, Producer } from 'kafkajs';
+import { createProducer } from '../platform/kafka.ts';
+import type { Logger } from '../platform/log.ts';
+import { withTransaction, type Pool } from '../platform/postgres.ts';
+
+const EVERY_MS = 500;
+const PAUSE_AFTER_FAULT_MS = 5_000;
+const AT_A_TIME = 500;
+
+interface LetterToRelay {
+  id: number;
+  topic: string;
+  partition: number;
+  offset: number;
+  reason: string;
+  field: string | null;
+  message: string;
+  key: Buffer | null;
+  value: Buffer | null;
+}
+
+/**
+ * Sends dead letters on from their table to the dead-letter topic, as they were, with the reason in the headers. The rows
+ * are what counts: a letter is sent at least once, and `whence.id` in its headers tells a second copy.
+ */
+export class DeadLetterRelay {
+  readonly #pool: Pool;
+  readonly #topic: string;
+  readonly #log: Logger;
+  readonly #producer: Producer;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  private constructor(producer: Producer, pool: Pool, topic: string, log: Logger) {
+    this.#producer = producer;
+    this.#pool = pool;
+    this.#topic = topic;
+    this.#log = log;
+  }
+
+  static async start(kafka: Kafka, pool: Pool, topic: string, log: Logger): Promise<DeadLetterRelay> {
+    const producer = createProducer(kafka, { idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    const relay = new DeadLetterRelay(producer, pool, topic, log);
+    relay.#running = relay.#run();
+    return relay;
+  }
+
+  /** Relays what there is, then ends. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await this.#producer.disconnect();
+  }
+
+  async #run(): Promise<void> {
+    let faulty = false;
+    for (;;) {
+      const last = this.#stopping.signal.aborted;
+      try {
+        while ((await this.#relaySome()) === AT_A_TIME);
+        faulty = false;
+      } catch (error) {
+        // Letters are safe in their table: whatever is wrong now, they are relayed when it is over.
+        if (!faulty) this.#log.warn({ err: error, topic: this.#topic }, 'cannot relay dead letters, trying again');
+        faulty = true;
+      }
+      if (last) return;
+      await sleep(faulty ? PAUSE_AFTER_FAULT_MS : EVERY_MS, undefined, { signal: this.#stopping.signal }).catch(
+        () => {},
+      );
+    }
+  }
+
+  /** Rows are locked while they are sent, so that several processes relay each once. */
+  async #relaySome(): Promise<number> {
+    return withTransaction(this.#pool, async (client) => {
+      const { rows } = await client.query<LetterToRelay>(
+        `select id, topic, partition, "offset", reason, field, message, key, value from whence.dead_letters
+         where relayed_at is null order by id limit $1 for update skip locked`,
+        [AT_A_TIME],
+      );
+      if (rows.length === 0) return 0;
+      await this.#producer.send({ topic: this.#topic, messages: rows.map(letterMessage) });
+      await client.query('update whence.dead_letters set relayed_at = now() where id = any($1)', [
+        rows.map((row) => row.id),
+      ]);
+      return rows.length;
+    });
+  }
+}
+
+function letterMessage(letter: LetterToRelay) {
+  return {
+    key: letter.key,
+    value: letter.value,
+    headers: {
+      'whence.id': String(letter.id),
+      'whence.topic': letter.topic,
+      'whence.partition': String(letter.partition),
+      'whence.offset': String(letter.offset),
+      'whence.reason': letter.reason,
+      ...(letter.field !== null && { 'whence.field': letter.field }),
+      'whence.message': letter.message,
+    },
+  };
+}

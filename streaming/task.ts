@@ -1,0 +1,344 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KafkaMessage } from 'kafkajs';
+import pRetry from 'p-retry';
+import type { Policy } from '../attribution/policy.ts';
+import type { Logger } from '../platform/log.ts';
+import { isPassing } from '../platform/passing.ts';
+import type { Pool } from '../platform/postgres.ts';
+import { commitAgain, type OnStep } from './commit.ts';
+import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
+import { takeTask } from './sql/take-task.ts';
+import { markOf, TaskState, type TopicOffset } from './task-state.ts';
+import type { LogBounds } from './topics.ts';
+
+/** While live, a commit waits this long for company; while catching up, it waits for many records. */
+const LINGER_MS = 15;
+const CATCH_UP_LINGER_MS = 1_500;
+const CATCH_UP_RECORDS = 60_000;
+/** Reading waits for a commit while this many records are uncommitted: what bounds memory when Postgres is slow. */
+const MOST_PENDING = 120_000;
+/** A topic that was read to its end is quiet when nothing came for this long. */
+export const QUIET_AFTER_MS = 5_000;
+/** A topic that is this much ahead of another in event time waits for it. */
+const MOST_AHEAD_MS = 3 * 60 * 60 * 1000;
+
+export interface TaskOptions {
+  /** The partition number. */
+  number: number;
+  topics: readonly string[];
+  policy: Policy;
+  pool: Pool;
+  log: Logger;
+  /** Bounds of this partition's logs, by topic. */
+  bounds: readonly LogBounds[];
+  /** Where the log no longer holds what was to be read, begin with what it holds. */
+  acceptDataLoss: boolean;
+  /** Told when a commit went through, and when the task can go on no longer. */
+  onCommit: () => void;
+  onLost: (reason: Error) => void;
+  onStep?: OnStep;
+}
+
+type Offsets = Record<string, TopicOffset>;
+
+/**
+ * One partition number over all topics: reads records into its state, and commits what changed. It is taken from whoever
+ * had it before, rebuilds its state by reading again from the replay point, and ends when another takes it.
+ */
+export class Task {
+  readonly number: number;
+  readonly #options: TaskOptions;
+  readonly #state: TaskState;
+  readonly #epoch: number;
+  /** What is committed, as the fence compares it. */
+  #committed: Offsets;
+  /** By topic: the offset up to which records had been committed when the task was taken. */
+  readonly #committedAtStart: readonly number[];
+  readonly #marks: readonly TopicOffset['last'][];
+  /** By topic: the offset of the log's next record, as far as known; when the last record came. */
+  readonly #high: number[];
+  readonly #arrivedAt: number[];
+  /** By topic: records that were fetched and are still to be read. */
+  readonly #offers: ({ messages: readonly KafkaMessage[]; next: number; end: number } | null)[];
+  #watermark: number | null = null;
+  #commit: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #ended = false;
+
+  private constructor(options: TaskOptions, epoch: number, stored: Offsets, offsets: Offsets, state: TaskState) {
+    this.#options = options;
+    this.number = options.number;
+    this.#epoch = epoch;
+    this.#committed = stored;
+    this.#state = state;
+    this.#committedAtStart = options.topics.map((topic) => offsets[topic]?.next ?? 0);
+    this.#marks = options.topics.map((topic) => offsets[topic]?.last ?? null);
+    this.#high = options.bounds.map((bounds) => bounds.next);
+    this.#arrivedAt = options.topics.map(() => Date.now());
+    this.#offers = options.topics.map(() => null);
+  }
+
+  /**
+   * Takes the task.
+   *
+   * @throws RecordsLostError, TopicRecreatedError where the log no longer is what the stored offsets are of
+   */
+  static async take(options: TaskOptions): Promise<Task> {
+    const { number, topics, policy, pool, bounds, acceptDataLoss, log } = options;
+    const rules = policy.rules.speed;
+    const taken = await takeTask(pool, number, rules.stitchingGap + rules.allowedLateness);
+    const offsets = { ...taken.offsets };
+    const replay = { ...taken.replay };
+    for (const [index, topic] of topics.entries()) {
+      const known = offsets[topic];
+      const point = replay[topic] ?? { offset: 0, clock: null };
+      const { earliest } = bounds[index];
+      const fault = logFault(topic, number, known?.next ?? 0, point.offset, bounds[index]);
+      if (fault === null) continue;
+      if (known === undefined) {
+        // A log that was trimmed before it was ever read has lost nothing of ours.
+        replay[topic] = { offset: earliest, clock: null };
+        continue;
+      }
+      if (!acceptDataLoss) throw fault;
+      log.warn({ task: number, topic }, `accepting data loss: ${fault.message}`);
+      const recreated = fault instanceof TopicRecreatedError;
+      replay[topic] = { offset: earliest, clock: recreated ? null : point.clock };
+      if (recreated || known.next < earliest) offsets[topic] = { next: earliest, last: null };
+    }
+    const state = new TaskState(number, topics, policy, offsets, replay);
+    return new Task(options, taken.epoch, taken.offsets, offsets, state);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The next offset to read of a topic. */
+  position(topic: number): number {
+    return this.#state.position(topic);
+  }
+
+  /** Records read but not committed. */
+  get pending(): number {
+    return this.#state.pending;
+  }
+
+  /** Whether state is still being rebuilt: nothing can be committed before it is whole. */
+  get recovering(): boolean {
+    return this.#committedAtStart.some((offset, topic) => this.#state.position(topic) < offset);
+  }
+
+  noteHighWatermark(topic: number, next: number): void {
+    this.#high[topic] = Math.max(this.#high[topic], next);
+  }
+
+  skipTo(topic: number, offset: number): void {
+    if (offset > this.#state.position(topic)) this.#state.skipTo(topic, offset);
+  }
+
+  /** Gives the task the next records of a topic to read; `end` is the offset after them. */
+  offer(topic: number, messages: readonly KafkaMessage[], end: number): void {
+    const waiting = this.#offers[topic];
+    const all = waiting === null ? messages : [...waiting.messages.slice(waiting.next), ...messages];
+    this.#offers[topic] = { messages: all, next: 0, end };
+  }
+
+  /** The offset after what was offered of a topic: where the next batch begins. */
+  offeredTo(topic: number): number {
+    return this.#offers[topic]?.end ?? this.#state.position(topic);
+  }
+
+  /** The group may give others what was offered: it is fetched again from the positions on. */
+  forgetOffers(): void {
+    this.#offers.fill(null);
+  }
+
+  /** Whether some of what was offered of a topic is still to be read. */
+  waiting(topic: number): boolean {
+    return this.#offers[topic] !== null;
+  }
+
+  get anyWaiting(): boolean {
+    return this.#offers.some((offer) => offer !== null);
+  }
+
+  /**
+   * Reads some of what was offered. @returns whether there was anything that need not wait
+   *
+   * @throws TopicRecreatedError where the last committed record is another one now
+   */
+  readSome(atMost: number): boolean {
+    let left = atMost;
+    for (const [topic, offer] of this.#offers.entries()) {
+      if (offer === null) continue;
+      for (let read = 0; left > 0 && offer.next < offer.messages.length; read++) {
+        // Event times jump seldom: it is enough to look now and then whether another topic is to come first.
+        if ((read % 64 === 0 || this.recovering) && this.#mustWait(topic)) break;
+        const message = offer.messages[offer.next++];
+        left--;
+        if (Number(message.offset) >= this.#state.position(topic)) this.#read(topic, message);
+      }
+      if (offer.next === offer.messages.length) {
+        this.skipTo(topic, offer.end);
+        this.#offers[topic] = null;
+        left--;
+      }
+    }
+    return left < atMost;
+  }
+
+  /**
+   * Whether reading a topic must wait: while the state of the others is being rebuilt, and while it is far ahead of
+   * another topic in event time.
+   */
+  #mustWait(topic: number): boolean {
+    if (this.recovering) return this.#state.position(topic) >= this.#committedAtStart[topic];
+    const others = this.#options.topics
+      .map((_, other) => other)
+      .filter((other) => other !== topic && !this.#idle(other));
+    if (others.length === 0) return false;
+    return this.#state.clock(topic) - Math.min(...others.map((other) => this.#state.clock(other))) > MOST_AHEAD_MS;
+  }
+
+  #read(topic: number, message: KafkaMessage): void {
+    const offset = Number(message.offset);
+    const mark = this.#marks[topic];
+    if (mark?.offset === offset) {
+      const found = markOf(message);
+      if (found.hash !== mark.hash || found.stampedAt !== mark.stampedAt) {
+        const why = `the record at offset ${offset} is not the one that was committed last`;
+        throw new TopicRecreatedError(this.#options.topics[topic], this.number, why);
+      }
+    }
+    this.#state.read(topic, message, offset < this.#committedAtStart[topic]);
+    this.#arrivedAt[topic] = Date.now();
+  }
+
+  /** Sees to it that what was read is committed soon. */
+  commitSoon(): void {
+    if (this.#ended || this.#commit !== null || this.recovering || this.#state.pending === 0) return;
+    const behind = this.#high.some((high, topic) => high - this.#state.position(topic) > 5_000);
+    if (behind && this.#state.pending >= CATCH_UP_RECORDS) {
+      void this.commitNow();
+    } else {
+      this.#timer ??= setTimeout(() => void this.commitNow(), behind ? CATCH_UP_LINGER_MS : LINGER_MS);
+    }
+  }
+
+  /** Whether reading must wait for a commit. */
+  get full(): boolean {
+    return this.#state.pending >= MOST_PENDING;
+  }
+
+  /** Waits for the commit that is under way or due, at most this long. @returns whether there still is too much */
+  async relieve(forMs: number): Promise<boolean> {
+    await Promise.race([this.commitNow(), sleep(forMs, undefined, { ref: false })]);
+    return this.full && !this.#ended;
+  }
+
+  /** Looks after what time brings: quiet topics let the watermark go on; old facts leave. */
+  tick(): void {
+    if (this.#ended || this.recovering || this.#commit !== null) return;
+    if (this.#state.pending > 0 || this.#watermark !== finiteOrNull(this.#state.watermark(this.#quiet()))) {
+      void this.commitNow();
+    }
+  }
+
+  /**
+   * Commits everything read so far; with `settle`, topics that are read to their end no longer hold back the watermark.
+   * Resolves when it is committed, or the task is lost.
+   */
+  async commitNow(settle = false): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#commit !== null) {
+      await this.#commit;
+      if (!settle) return;
+    }
+    if (this.#ended || this.recovering) return;
+    this.#commit = this.#commitDelta(settle).finally(() => {
+      this.#commit = null;
+      this.commitSoon();
+    });
+    await this.#commit;
+  }
+
+  /** The task is no longer ours, or no longer wanted: nothing more is committed. */
+  abandon(): void {
+    this.#ended = true;
+    if (this.#timer) clearTimeout(this.#timer);
+  }
+
+  async #commitDelta(settle: boolean): Promise<void> {
+    const { pool, log } = this.#options;
+    const delta = this.#state.takeDelta(settle ? this.#high.map((_, topic) => this.#atEnd(topic)) : this.#quiet());
+    let tries = 0;
+    try {
+      await pRetry(
+        () => {
+          if (this.#ended) throw new FencedError(this.number, this.#epoch);
+          const commit = commitAgain(pool, this.number, this.#epoch, this.#committed, delta, this.#options.onStep);
+          tries++;
+          return commit;
+        },
+        {
+          retries: Infinity,
+          minTimeout: 100,
+          maxTimeout: 5_000,
+          shouldRetry: ({ error }) => isPassing(error),
+          onFailedAttempt: ({ error }) => {
+            if (tries === 1) log.warn({ task: this.number, err: error }, 'cannot commit to Postgres, trying again');
+          },
+        },
+      );
+      if (tries > 1) log.info({ task: this.number, tries }, 'committed to Postgres again');
+      this.#committed = delta.offsets;
+      this.#watermark = delta.watermark;
+      this.#state.evict();
+      this.#options.onCommit();
+    } catch (error) {
+      if (this.#ended) return;
+      this.abandon();
+      this.#options.onLost(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #atEnd(topic: number): boolean {
+    return this.#state.position(topic) >= this.#high[topic];
+  }
+
+  #stale(topic: number): boolean {
+    return Date.now() - this.#arrivedAt[topic] > QUIET_AFTER_MS;
+  }
+
+  #quiet(): boolean[] {
+    return this.#high.map((_, topic) => this.#atEnd(topic) && this.#stale(topic));
+  }
+
+  /** Nothing is expected of the topic just now, so no other should wait for it. */
+  #idle(topic: number): boolean {
+    return this.#atEnd(topic) || this.#stale(topic);
+  }
+}
+
+/**
+ * What is wrong between the stored offsets and the log, or null.
+ *
+ * @param from the next offset to apply
+ * @param begin where reading begins, to rebuild the state
+ */
+function logFault(topic: string, partition: number, from: number, begin: number, log: LogBounds): Error | null {
+  if (from > log.next) {
+    return new TopicRecreatedError(topic, partition, `it ends at offset ${log.next}, and ${from} was reached before`);
+  }
+  if (from < log.earliest) return new RecordsLostError(topic, partition, from, log.earliest, 'reading on');
+  if (begin < log.earliest) {
+    return new RecordsLostError(topic, partition, begin, log.earliest, 'rebuilding the state of the window');
+  }
+  return null;
+}
+
+function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

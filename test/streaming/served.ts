@@ -1,0 +1,63 @@
+/** What Postgres serves, in the shape of the oracle's answer. */
+
+import { expect } from 'vitest';
+import type { Pool } from '../../platform/postgres.ts';
+import { oracle, type LogRecord, type OracleAnswer } from '../oracle/oracle.ts';
+
+type Row = Record<string, unknown>;
+
+const NOT_COMPARED = new Set(['play_id', 'layer', 'policy', 'generation', 'state']);
+
+/** The served plays, discoveries and credits in the oracle's order, with the columns that it has. */
+export async function served(pool: Pool): Promise<OracleAnswer> {
+  const { rows: plays } = await pool.query<Row>(`
+    select p.*, s.orphan_token, s.touches_omitted,
+      (select coalesce(json_agg(json_build_object(
+         'impression_id', t.impression_id, 'surface', t.surface, 'row_type', t.row_type, 'row_id', t.row_id,
+         'row_rank', t.row_rank, 'position', t.position,
+         'touched_at', (extract(epoch from t.touched_at) * 1000)::bigint
+       ) order by t.place), '[]') from unnest(s.path_impression_id, s.path_surface, s.path_row_type, s.path_row_id,
+         s.path_row_rank, s.path_position, s.path_touched_at)
+         with ordinality t(impression_id, surface, row_type, row_id, row_rank, position, touched_at, place)) as path
+    from whence.plays p join whence.speed_plays s using (play_id)
+    order by p.profile_id collate "C", p.work_id collate "C", p.started_at`);
+  const { rows: discoveries } = await pool.query<Row>(`
+    select d.*, p.started_at from whence.discoveries d join whence.plays p using (play_id)
+    order by d.profile_id collate "C", d.work_id collate "C"`);
+  const { rows: credits } = await pool.query<Row>(`
+    select p.profile_id, p.work_id, p.started_at, c.* from whence.credits c join whence.plays p using (play_id)
+    order by p.profile_id collate "C", p.work_id collate "C", p.started_at,
+      array_position(array['last_touch', 'first_touch', 'linear', 'position_based', 'time_decay'], c.model),
+      c.touch_index`);
+  return {
+    plays: plays.map(comparable),
+    discoveries: discoveries.map(comparable),
+    credits: credits.map(comparable),
+  } as unknown as OracleAnswer;
+}
+
+function comparable(row: Row): Row {
+  const entries = Object.entries(row).filter(([name]) => !NOT_COMPARED.has(name));
+  return Object.fromEntries(entries.map(([name, value]) => [name, value instanceof Date ? value.getTime() : value]));
+}
+
+/** Fails where what is served is not what the oracle makes of the log in speed mode, row for row. */
+export async function expectServed(pool: Pool, log: LogRecord[]): Promise<OracleAnswer> {
+  const expected = oracle(log, 'speed');
+  const answer = await served(pool);
+  expect(answer.plays.length).toBe(expected.plays.length);
+  answer.plays.forEach((play, i) => expect(play).toEqual(expected.plays[i]));
+  const bare = ({ weight: _, ...credit }: OracleAnswer['credits'][number]) => credit;
+  expect(answer.credits.length).toBe(expected.credits.length);
+  answer.credits.forEach((credit, i) => {
+    expect(bare(credit)).toEqual(bare(expected.credits[i]));
+    expect(Math.abs(credit.weight - expected.credits[i].weight)).toBeLessThan(2e-9);
+  });
+  const { rows } = await pool.query<Row>('select play_id from whence.discoveries');
+  expect(rows).toHaveLength(expected.discoveries.length);
+  const discoveries = answer.discoveries.map(({ started_at, ...discovery }) => ({ ...discovery, started_at }));
+  expect(discoveries.map((d) => ({ ...d, play_id: undefined }))).toEqual(
+    expected.discoveries.map((d) => ({ ...d, play_id: undefined })),
+  );
+  return expected;
+}

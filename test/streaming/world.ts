@@ -1,0 +1,198 @@
+/** A real Kafka and a real Postgres with topics and a database of a test's own, and what tests ask of them. */
+
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Kafka, KafkaMessage } from 'kafkajs';
+import { parseRecord } from '../../attribution/validate.ts';
+import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
+import { createKafka, createProducer } from '../../platform/kafka.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { openPool, type Pool } from '../../platform/postgres.ts';
+import { simulate } from '../../simulator/simulate.ts';
+import type { LogRecord } from '../oracle/oracle.ts';
+
+export const LAUNCHER = fileURLToPath(new URL('../../cli/whence.js', import.meta.url));
+
+export interface RawRecord {
+  topic: string;
+  partition: number;
+  offset: number;
+  message: KafkaMessage;
+}
+
+/** One test's topics and database on a stack that several tests share. */
+export class World {
+  readonly kafka: Kafka;
+  readonly pool: Pool;
+  readonly env: NodeJS.ProcessEnv;
+  readonly impressions: string;
+  readonly playback: string;
+  readonly dlq: string;
+  readonly partitions: number;
+
+  private constructor(
+    kafka: Kafka,
+    pool: Pool,
+    databaseUrl: string,
+    brokers: string[],
+    name: string,
+    partitions: number,
+  ) {
+    this.kafka = kafka;
+    this.pool = pool;
+    this.partitions = partitions;
+    this.impressions = `impressions-${name}`;
+    this.playback = `playback-${name}`;
+    this.dlq = `dlq-${name}`;
+    this.env = {
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      KAFKA_BROKERS: brokers.join(','),
+      WHENCE_IMPRESSION_TOPICS: this.impressions,
+      WHENCE_PLAYBACK_TOPICS: this.playback,
+      WHENCE_DLQ_TOPIC: this.dlq,
+      WHENCE_GROUP: `whence-${name}`,
+      WHENCE_LOG_LEVEL: 'warn',
+    };
+  }
+
+  static async create(stack: TestStack<'postgres' | 'kafka'>, name: string, partitions = 3): Promise<World> {
+    const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
+    const { brokers } = stack.kafka;
+    const log = silentLogger();
+    const kafka = createKafka({ brokers, clientId: 'whence-test', log });
+    const pool = await openPool({ databaseUrl, applicationName: 'whence-test', log, max: 4 });
+    const world = new World(kafka, pool, databaseUrl, [...brokers], name, partitions);
+    await world.createTopics();
+    return world;
+  }
+
+  async createTopics(partitions = this.partitions): Promise<void> {
+    await this.withAdmin((admin) =>
+      admin.createTopics({
+        waitForLeaders: true,
+        topics: [
+          { topic: this.impressions, numPartitions: partitions },
+          { topic: this.playback, numPartitions: partitions },
+          { topic: this.dlq, numPartitions: 1 },
+        ],
+      }),
+    );
+  }
+
+  async withAdmin<Result>(work: (admin: ReturnType<Kafka['admin']>) => Promise<Result>): Promise<Result> {
+    const admin = this.kafka.admin();
+    await admin.connect();
+    try {
+      return await work(admin);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  /** Publishes lines in order, each to the topic of its type, as `whence send` does. */
+  async publish(lines: readonly string[], stampedAt?: number): Promise<void> {
+    const producer = createProducer(this.kafka, { idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    const size = 5_000;
+    for (let i = 0; i < lines.length; i += size) {
+      const byTopic = new Map<string, { key: string | null; value: string; timestamp?: string }[]>();
+      for (const line of lines.slice(i, i + size)) {
+        const { topic, key } = this.route(line);
+        const messages = byTopic.get(topic) ?? [];
+        byTopic.set(topic, messages);
+        messages.push({ key, value: line, ...(stampedAt !== undefined && { timestamp: String(stampedAt) }) });
+      }
+      await producer.sendBatch({
+        topicMessages: [...byTopic].map(([topic, messages]) => ({ topic, messages })),
+      });
+    }
+    await producer.disconnect();
+  }
+
+  /** Everything in the topics, by topic, partition and offset. */
+  async readAll(): Promise<RawRecord[]> {
+    const topics = [this.impressions, this.playback];
+    let missing = 0;
+    await this.withAdmin(async (admin) => {
+      for (const topic of topics) {
+        for (const { low, high } of await admin.fetchTopicOffsets(topic)) missing += Number(high) - Number(low);
+      }
+    });
+    const records: RawRecord[] = [];
+    const consumer = this.kafka.consumer({ groupId: `reader-${Math.random()}`, maxWaitTimeInMs: 50 });
+    await consumer.connect();
+    await consumer.subscribe({ topics, fromBeginning: true });
+    await new Promise<void>((resolve, reject) => {
+      if (missing === 0) resolve();
+      consumer
+        .run({
+          autoCommit: false,
+          eachBatch: ({ batch: { topic, partition, messages } }) => {
+            for (const message of messages) records.push({ topic, partition, offset: Number(message.offset), message });
+            if (records.length >= missing) resolve();
+            return Promise.resolve();
+          },
+        })
+        .catch(reject);
+    });
+    await consumer.disconnect();
+    return records;
+  }
+
+  /** What the oracle reads: the valid events. */
+  async readLog(): Promise<LogRecord[]> {
+    return (await this.readAll()).flatMap(({ message, ...place }) => {
+      const read = parseRecord(message.value, Number(message.timestamp));
+      return read.ok ? [{ ...place, event: read.event }] : [];
+    });
+  }
+
+  /** Runs the real command; its standard output. Fails where it fails. */
+  async whence(...args: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(process.execPath, [LAUNCHER, ...args], { env: this.env });
+    return stdout;
+  }
+
+  /** Starts the real command in the background. */
+  start(...args: string[]): ChildProcess {
+    return spawn(process.execPath, [LAUNCHER, ...args], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+  }
+
+  async end(): Promise<void> {
+    await this.pool.end();
+  }
+
+  private route(line: string): { topic: string; key: string | null } {
+    try {
+      const value = JSON.parse(line) as { type?: unknown; profile_id?: unknown } | null;
+      const key = typeof value?.profile_id === 'string' ? value.profile_id : null;
+      return { topic: value?.type === 'playback' ? this.playback : this.impressions, key };
+    } catch {
+      return { topic: this.impressions, key: null };
+    }
+  }
+}
+
+export function startStack(): Promise<TestStack<'postgres' | 'kafka'>> {
+  return startTestStack({ services: ['postgres', 'kafka'] });
+}
+
+/** The simulator's lines, and what it says that a reader must count. */
+export function simulated(profiles: number, days: number, seed: number) {
+  const from = Date.UTC(2025, 10, 1);
+  const simulation = simulate({ profiles, days, seed, from });
+  const lines: string[] = [];
+  for (const batch of simulation.batches) for (const { line } of batch) lines.push(line);
+  return { lines, ledger: simulation.ledger() };
+}
+
+/** Waits for a process to end; its exit code (null where a signal ended it) and what it said. */
+export async function ended(child: ChildProcess): Promise<{ code: number | null; stderr: string }> {
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return { code, stderr };
+}
