@@ -12,6 +12,7 @@ export interface CommandEntry {
 
 const SERVERS = 'Servers:';
 const EVENTS = 'Events:';
+const ANSWERS = 'Answers:';
 
 /** Every command, in the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
@@ -26,6 +27,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: SERVERS,
     summary: 'stop what "up" started',
     load: async () => (await import('./down.ts')).downCommand(),
+  },
+  {
+    name: 'status',
+    group: SERVERS,
+    summary: 'what runs, how far the stream is, and how fresh its answers are',
+    load: async () => (await import('./status.ts')).statusCommand(),
   },
   {
     name: 'migrate',
@@ -44,5 +51,29 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: EVENTS,
     summary: 'publish NDJSON files to Kafka',
     load: async () => (await import('./send.ts')).sendCommand(),
+  },
+  {
+    name: 'stream',
+    group: EVENTS,
+    summary: 'attribute plays as events come',
+    load: async () => (await import('./stream.ts')).streamCommand(),
+  },
+  {
+    name: 'explain',
+    group: ANSWERS,
+    summary: 'why a play is credited to its row, and why the others lost',
+    load: async () => (await import('./explain.ts')).explainCommand(),
+  },
+  {
+    name: 'ledger',
+    group: ANSWERS,
+    summary: 'what became of every record, and whether it balances',
+    load: async () => (await import('./ledger.ts')).ledgerCommand(),
+  },
+  {
+    name: 'dlq',
+    group: ANSWERS,
+    summary: 'list dead letters, or send them again',
+    load: async () => (await import('./dlq.ts')).dlqCommand(),
   },
 ];

@@ -2,12 +2,12 @@ import fs from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { resolveAddresses } from '../local/addresses.ts';
 import { checkKafka, createKafka } from '../platform/kafka.ts';
-import { createLogger } from '../platform/log.ts';
-import { readSettings, secretsOf } from '../platform/settings.ts';
+import { readSettings } from '../platform/settings.ts';
 import { shutdownSignal } from '../platform/shutdown.ts';
 import { COMPRESSIONS, sendLines, type Compression, type Input, type SendResult } from '../send/send.ts';
 import { UsageError } from './failure.ts';
 import { grouped, print, printJson, say } from './output.ts';
+import { commandLog } from './servers.ts';
 import { startProgress } from './send-progress.ts';
 
 interface Options {
@@ -50,9 +50,7 @@ async function send(files: string[], options: Options): Promise<void> {
   const inputs = openableInputs(files);
   const settings = readSettings(process.env);
   const { kafka: address } = await resolveAddresses(settings, ['kafka'], say);
-  const level = settings.logLevel === 'info' ? 'silent' : settings.logLevel;
-  const log = createLogger({ name: 'send', level, secrets: secretsOf(settings) });
-  const client = { ...address, clientId: 'whence-send', log };
+  const client = { ...address, clientId: 'whence-send', log: commandLog('send', settings) };
   await checkKafka(client);
 
   const started = performance.now();
@@ -108,7 +106,16 @@ function report(result: SendResult, seconds: number, json: boolean): void {
   const total = Object.values(sent).reduce((sum, count) => sum + count, 0);
   const rate = Math.round(total / seconds);
   if (json) {
-    printJson({ sent, total, unroutable, empty, not_sent: notSent, interrupted, seconds, lines_per_second: rate });
+    printJson({
+      sent,
+      total,
+      unroutable,
+      empty,
+      not_sent: notSent.map(({ source, bytes }) => ({ ...source, bytes })),
+      interrupted,
+      seconds,
+      lines_per_second: rate,
+    });
     return;
   }
   print(
@@ -123,8 +130,8 @@ function report(result: SendResult, seconds: number, json: boolean): void {
   if (empty > 0) print(`  ${grouped(empty)} empty lines skipped`);
   if (notSent.length === 0) return;
   print(`  not sent, because longer than the topic takes (its max.message.bytes): ${grouped(notSent.length)}`);
-  for (const { input, line, bytes } of notSent.slice(0, NAMED_REFUSALS))
-    print(`    ${input}:${line} (${grouped(bytes)} bytes)`);
+  for (const { source, bytes } of notSent.slice(0, NAMED_REFUSALS))
+    print(`    ${source.input}:${source.line} (${grouped(bytes)} bytes)`);
   if (notSent.length > NAMED_REFUSALS) print('    …');
 }
 

@@ -1,19 +1,19 @@
 import kafkajs, { type CompressionTypes, type PartitionMetadata, type Producer } from 'kafkajs';
 
-/** One line on its way. */
-export interface Outgoing {
+/** One record on its way. */
+export interface Outgoing<Source> {
   topic: string;
-  key: string | null;
-  value: Buffer;
-  /** Where it comes from. */
-  input: string;
-  line: number;
+  /** Where it belongs; its key decides where not given. */
+  partition?: number;
+  key: string | Buffer | null;
+  value: Buffer | null;
+  /** Where it comes from, to name it by. */
+  source: Source;
 }
 
-/** A line that Kafka does not take. */
-export interface Refusal {
-  input: string;
-  line: number;
+/** A record that is longer than its topic takes. */
+export interface Refusal<Source> {
+  source: Source;
   bytes: number;
 }
 
@@ -23,17 +23,17 @@ export class SendFailedError extends Error {
   constructor(sent: number, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super(
-      `Kafka failed after ${sent} lines (${reason}). Send the same files again once it is well: ` +
-        `lines that are there twice are recognised as copies`,
+      `Kafka failed after ${sent} records (${reason}). Send the same again once it is well: ` +
+        `records that are there twice are recognised as copies`,
       { cause },
     );
   }
 }
 
-interface Batch {
+interface Batch<Source> {
   topic: string;
   partition: number;
-  records: Outgoing[];
+  records: Outgoing<Source>[];
   bytes: number;
 }
 
@@ -52,14 +52,14 @@ const BLOCK_BYTES = 4 * 1024 * 1024;
  * gives the sequence number of a request that failed, but may have been written, to whichever request comes next. For the
  * same reason each request has one partition, chosen here: where it is tried again it is the same request.
  */
-export class Outbox {
+export class Outbox<Source> {
   readonly sent = new Map<string, number>();
-  readonly refused: Refusal[] = [];
+  readonly refused: Refusal<Source>[] = [];
   readonly #producer: Producer;
   readonly #partitions: ReadonlyMap<string, PartitionMetadata[]>;
   readonly #compression: CompressionTypes;
   readonly #partitionOf = kafkajs.Partitioners.DefaultPartitioner();
-  #block = new Map<string, Batch[]>();
+  #block = new Map<string, Batch<Source>[]>();
   #bytes = 0;
   #sending: Promise<void> | null = null;
   #failure: unknown = null;
@@ -75,15 +75,15 @@ export class Outbox {
   }
 
   /** Puts a record into the block that is being gathered. */
-  add(record: Outgoing): void {
+  add(record: Outgoing<Source>): void {
     const { topic, key, value } = record;
     const partitionMetadata = this.#partitions.get(topic) ?? [];
-    const partition = this.#partitionOf({ topic, partitionMetadata, message: { key, value } });
+    const partition = record.partition ?? this.#partitionOf({ topic, partitionMetadata, message: { key, value } });
     const name = `${topic}/${partition}`;
     const batches = this.#block.get(name) ?? [];
     this.#block.set(name, batches);
     const last = batches.at(-1);
-    const size = value.length + (key?.length ?? 0);
+    const size = (value?.length ?? 0) + (key?.length ?? 0);
     this.#bytes += size;
     if (last === undefined || last.records.length >= BATCH_RECORDS || last.bytes + size > BATCH_BYTES) {
       batches.push({ topic, partition, records: [record], bytes: size });
@@ -128,7 +128,7 @@ export class Outbox {
   }
 
   /** Never rejects: a failure is kept for whoever waits. */
-  async #sendBlock(block: ReadonlyMap<string, Batch[]>): Promise<void> {
+  async #sendBlock(block: ReadonlyMap<string, Batch<Source>[]>): Promise<void> {
     const lanes = [...block.values()].map(async (batches) => {
       for (const batch of batches) await this.#sendBatch(batch);
     });
@@ -139,7 +139,7 @@ export class Outbox {
     this.#next();
   }
 
-  async #sendBatch(batch: Batch): Promise<void> {
+  async #sendBatch(batch: Batch<Source>): Promise<void> {
     const { topic, partition, records } = batch;
     const messages = records.map(({ key, value }) => ({ key, value, partition }));
     try {
@@ -153,10 +153,10 @@ export class Outbox {
   }
 
   /** The topic takes less than usual, or one line is too long by itself: which, halving finds out. */
-  async #sendSmaller({ topic, partition, records }: Batch): Promise<void> {
+  async #sendSmaller({ topic, partition, records }: Batch<Source>): Promise<void> {
     if (records.length === 1) {
-      const [{ input, line, value }] = records;
-      this.refused.push({ input, line, bytes: value.length });
+      const [{ source, value }] = records;
+      this.refused.push({ source, bytes: value?.length ?? 0 });
       return;
     }
     const half = Math.ceil(records.length / 2);

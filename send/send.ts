@@ -39,6 +39,12 @@ export interface Progress {
   lines: number;
 }
 
+/** A line of an input. */
+export interface LineOf {
+  input: string;
+  line: number;
+}
+
 export interface SendResult {
   /** Acknowledged by all in-sync replicas, by topic. */
   sent: Record<string, number>;
@@ -47,7 +53,7 @@ export interface SendResult {
   /** Lines with nothing in them. */
   empty: number;
   /** Too long for the topic. */
-  notSent: Refusal[];
+  notSent: Refusal<LineOf>[];
   interrupted: boolean;
 }
 
@@ -78,16 +84,16 @@ export async function sendLines(options: SendOptions): Promise<SendResult> {
   }
 }
 
-async function sendThrough(outbox: Outbox, targets: Targets, options: SendOptions): Promise<SendResult> {
+async function sendThrough(outbox: Outbox<LineOf>, targets: Targets, options: SendOptions): Promise<SendResult> {
   const { inputs, rate, signal, onProgress = () => {} } = options;
   const counts = { unroutable: 0, empty: 0, lines: 0, bytesRead: 0 };
-  const tooLong: Refusal[] = [];
+  const tooLong: Refusal<LineOf>[] = [];
   const slice = rate === undefined ? Infinity : Math.max(1, Math.floor(rate / SLICES_A_SECOND));
   const started = performance.now();
 
   const take = async (input: string, { lines, empty, tooLong: long }: SplitLines): Promise<void> => {
     counts.empty += empty;
-    tooLong.push(...long.map(({ number, bytes }) => ({ input, line: number, bytes })));
+    tooLong.push(...long.map(({ number, bytes }) => ({ source: { input, line: number }, bytes })));
     for (const { number, bytes } of lines) {
       if (signal?.aborted) return;
       const { kind, key } = routeOf(bytes);
@@ -96,8 +102,7 @@ async function sendThrough(outbox: Outbox, targets: Targets, options: SendOption
         topic: targets[kind === 'playback' ? 'playback' : 'impression'],
         key,
         value: bytes,
-        input,
-        line: number,
+        source: { input, line: number },
       });
       counts.lines++;
       if (rate === undefined || counts.lines % slice !== 0) continue;

@@ -1,0 +1,200 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { REJECTION_REASONS } from '../attribution/validate.ts';
+import {
+  countDeadLetters,
+  listDeadLetters,
+  type DeadLetter,
+  type DeadLetterFilter,
+  type ReasonCount,
+} from '../observe/dead-letters.ts';
+import { replayDeadLetters } from '../send/replay.ts';
+import { grouped, print, printable, printJson, table } from './output.ts';
+import { withDatabase, withDatabaseAndKafka } from './servers.ts';
+
+interface FilterOptions {
+  reason?: string;
+  topic?: string;
+  day?: string;
+  json?: true;
+}
+
+interface ListOptions extends FilterOptions {
+  limit: number;
+}
+
+interface ReplayOptions extends FilterOptions {
+  dryRun?: true;
+  again?: true;
+}
+
+const SNIPPET = 160;
+const MOST_FIELDS = 5;
+
+/** `whence dlq`: the records that are no events, with the reasons. */
+export function dlqCommand(): Command {
+  return new Command('dlq')
+    .description('Dead letters: the records that are no valid events, and why. They are kept in Postgres.')
+    .usage('list|replay [options]')
+    .addCommand(listCommand())
+    .addCommand(replayCommand());
+}
+
+function listCommand(): Command {
+  return withFilter(new Command('list'))
+    .description('how many there are by reason, and the latest of them')
+    .option('--limit <n>', 'how many are shown; the counts are of all', wholeNumber, 20)
+    .action((options: ListOptions) => list(options));
+}
+
+function replayCommand(): Command {
+  return withFilter(new Command('replay'))
+    .description('send dead letters again to the topic that they came from')
+    .option('--again', 'also those that were sent again before')
+    .option('--dry-run', 'only say what would be sent')
+    .addHelpText(
+      'after',
+      `
+For when what made them wrong has passed: a topic that got records of another, an event time that was in the future. Each is
+sent once, with its key and bytes, to its own partition. Killed in between, the next replay may send some a second time: the
+stream recognises these as copies. A record that is still wrong becomes a new dead letter; the old one stays, marked.`,
+    )
+    .action((options: ReplayOptions) => replay(options));
+}
+
+function withFilter(command: Command): Command {
+  return command
+    .option('--reason <reason>', `only of this reason: ${REJECTION_REASONS.join(', ')}`, reason)
+    .option('--topic <topic>', 'only those that came from this topic')
+    .option('--day <day>', 'only those of this UTC day (of the event; of arrival where it has none), YYYY-MM-DD', day)
+    .option('--json', 'print JSON');
+}
+
+async function list(options: ListOptions): Promise<void> {
+  await withDatabase('dlq', async ({ pool }) => {
+    const filter = filterOf(options);
+    const counts = await countDeadLetters(pool, filter);
+    const letters = await listDeadLetters(pool, filter, options.limit);
+    const total = counts.reduce((sum, { count }) => sum + count, 0);
+    if (options.json) {
+      printJson({ total, reasons: counts, letters: letters.map(asJson) });
+      return;
+    }
+    if (total === 0) {
+      print(`There are no dead letters${words(filter)}.`);
+      return;
+    }
+    print(`${grouped(total)} dead letters${words(filter)}:`, countTable(counts));
+    if (letters.length > 0) print('', `The latest ${letters.length}:`, ...letters.map(asText));
+  });
+}
+
+async function replay(options: ReplayOptions): Promise<void> {
+  const filter = { ...filterOf(options), notReplayed: !options.again };
+  if (options.dryRun) {
+    await withDatabase('dlq', async ({ pool }) => {
+      const counts = await countDeadLetters(pool, filter);
+      const total = counts.reduce((sum, { count }) => sum + count, 0);
+      if (options.json) printJson({ dry_run: true, total, reasons: counts });
+      else if (total === 0) print(`There is nothing to send again${words(filter)}.`);
+      else print(`Would send ${grouped(total)} records again:`, countTable(counts));
+    });
+    return;
+  }
+  await withDatabaseAndKafka('dlq', async ({ pool, kafka }) => {
+    const { sent, notSent } = await replayDeadLetters(pool, kafka, filter);
+    const total = Object.values(sent).reduce((sum, count) => sum + count, 0);
+    if (notSent.length > 0) process.exitCode = 1;
+    if (options.json) {
+      printJson({ total, sent, not_sent: notSent.map(({ source, bytes }) => ({ ...source, bytes })) });
+      return;
+    }
+    if (total === 0 && notSent.length === 0) print(`There is nothing to send again${words(filter)}.`);
+    else print(`Sent ${grouped(total)} records again.`);
+    for (const [topic, count] of Object.entries(sent).sort()) print(`  ${topic}: ${grouped(count)}`);
+    if (notSent.length > 0) print(`  not sent, because longer than the topic takes now: ${grouped(notSent.length)}`);
+  });
+}
+
+/** A line for each reason, with the fields that it is most often about. */
+function countTable(counts: readonly ReasonCount[]): string {
+  const reasons = [...new Set(counts.map(({ reason }) => reason))];
+  return table(
+    reasons.map((reason) => {
+      const own = counts.filter((count) => count.reason === reason);
+      const fields = own.flatMap(({ field, count }) => (field === null ? [] : [`${field} ${grouped(count)}`]));
+      const sum = (name: 'count' | 'replayed') => own.reduce((total, count) => total + count[name], 0);
+      const more = fields.length > MOST_FIELDS ? ', …' : '';
+      const named = fields.slice(0, MOST_FIELDS).join(', ') + more;
+      return { reason, count: sum('count'), 'sent again': sum('replayed'), fields: named || null };
+    }),
+  );
+}
+
+function filterOf({ reason, topic, day }: FilterOptions): DeadLetterFilter {
+  return { ...(reason && { reason }), ...(topic && { topic }), ...(day && { day }) };
+}
+
+function words({ reason, topic, day, notReplayed }: DeadLetterFilter): string {
+  const parts = [
+    reason && `of reason ${reason}`,
+    topic && `from ${topic}`,
+    day && `of ${day}`,
+    notReplayed && 'that was not sent again before',
+  ].filter((part) => part);
+  return parts.length > 0 ? ` ${parts.join(' ')}` : '';
+}
+
+function asText({
+  topic,
+  partition,
+  offset,
+  stamped_at,
+  reason,
+  field,
+  message,
+  value,
+  replayed_at,
+}: DeadLetter): string {
+  const about = field === null ? reason : `${reason} ${field}`;
+  const again = replayed_at === null ? '' : `, sent again ${replayed_at.toISOString()}`;
+  return [
+    `  ${topic}/${partition}@${offset}  ${stamped_at.toISOString()}  ${about}${again}`,
+    `    ${printable(message)}`,
+    `    ${snippet(value)}`,
+  ].join('\n');
+}
+
+function snippet(value: Buffer | null): string {
+  if (value === null) return '(no value)';
+  const text = value.subarray(0, SNIPPET * 4).toString('utf8');
+  return printable(text.length > SNIPPET ? `${text.slice(0, SNIPPET)}…` : text) || '(empty)';
+}
+
+/** Bytes as text, and in base64 where they are none. */
+function asJson({ key, value, ...letter }: DeadLetter): object {
+  return { ...letter, ...bytesAs('key', key), ...bytesAs('value', value) };
+}
+
+function bytesAs(name: string, bytes: Buffer | null): Record<string, string | null> {
+  if (bytes === null) return { [name]: null };
+  const text = bytes.toString('utf8');
+  return Buffer.from(text).equals(bytes) ? { [name]: text } : { [`${name}_base64`]: bytes.toString('base64') };
+}
+
+function reason(text: string): string {
+  if (REJECTION_REASONS.some((known) => known === text)) return text;
+  throw new InvalidArgumentError(`Expected one of ${REJECTION_REASONS.join(', ')}.`);
+}
+
+function day(text: string): string {
+  const time = Date.parse(`${text}T00:00:00Z`);
+  if (/^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(time) && new Date(time).toISOString().startsWith(text))
+    return text;
+  throw new InvalidArgumentError('Expected a day that exists, as YYYY-MM-DD.');
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= 100_000) return value;
+  throw new InvalidArgumentError('Expected a whole number from 0 to 100000.');
+}
