@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { checkKafka } from '../platform/kafka.ts';
+import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { MissingPrerequisiteError, ServiceStartError } from './errors.ts';
 import { findJava, kafkaClassPath } from './java.ts';
@@ -13,6 +14,7 @@ import { spawnDetached } from './process.ts';
 import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 
 const READY_BOUND_MS = 60_000;
+const COORDINATOR_BOUND_MS = 10_000;
 const DEFAULT_HEAP_MB = 512;
 
 export interface KafkaStartOptions extends StartOptions {
@@ -42,7 +44,28 @@ export async function startKafka(options: KafkaStartOptions): Promise<KafkaServi
   options.onSpawn?.(handle);
   const service = attachKafka(handle);
   await waitUntilReady(service, READY_BOUND_MS);
+  await loadGroupCoordinator(service);
   return service;
+}
+
+/**
+ * Kafka makes and loads the topic of consumer groups when someone first asks for a group, and refuses consumers meanwhile;
+ * so ask before they do.
+ */
+async function loadGroupCoordinator({ brokers }: KafkaService): Promise<void> {
+  const admin = createKafka({ brokers, clientId: 'whence-up', log: silentLogger() }).admin();
+  const deadline = Date.now() + COORDINATOR_BOUND_MS;
+  try {
+    await admin.connect();
+    for (;;) {
+      const error = await admin.fetchOffsets({ groupId: 'whence-up' }).catch((failure: Error) => failure);
+      // Without it, a first consumer tries again by itself: no reason to fail.
+      if (!(error instanceof Error) || Date.now() > deadline) return;
+      await sleep(50);
+    }
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 /** A Kafka that an earlier process started. */

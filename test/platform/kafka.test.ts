@@ -50,7 +50,7 @@ async function readAll(topic: string): Promise<string[]> {
   try {
     await consumer.subscribe({ topic, fromBeginning: true });
     await new Promise<void>((resolve, reject) => {
-      consumer.on('consumer.crash', ({ payload }) => reject(payload.error));
+      consumer.on('consumer.crash', ({ payload }) => !payload.restart && reject(payload.error));
       void consumer.run({
         eachMessage: async ({ message }) => {
           values.push(String(message.value));
