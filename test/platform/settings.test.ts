@@ -1,11 +1,13 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { readSettings, secretsOf, SettingsError } from '../../platform/settings.ts';
 
-const certificate = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'whence-settings-')), 'ca.pem');
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'whence-settings-'));
+const certificate = path.join(folder, 'ca.pem');
 fs.writeFileSync(certificate, 'a certificate');
+afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 function problemsOf(env: NodeJS.ProcessEnv): SettingsError {
   try {
