@@ -21,7 +21,7 @@ const text = fc.oneof(
 const maybeText = fc.option(text);
 
 interface NumberValue {
-  sort: 'byte' | 'varint' | 'signed' | 'double';
+  sort: 'byte' | 'varint' | 'signed' | 'uint32' | 'double';
   value: number;
 }
 interface TextValue {
@@ -33,6 +33,7 @@ const value: fc.Arbitrary<Value> = fc.oneof(
   fc.record({ sort: fc.constant('byte' as const), value: fc.nat({ max: 255 }) }),
   fc.record({ sort: fc.constant('varint' as const), value: fc.oneof(fc.nat(), fc.maxSafeNat()) }),
   fc.record({ sort: fc.constant('signed' as const), value: fc.integer() }),
+  fc.record({ sort: fc.constant('uint32' as const), value: fc.nat({ max: 2 ** 32 - 1 }) }),
   fc.record({ sort: fc.constant('double' as const), value: fc.double() }),
   fc.record({ sort: fc.constantFrom('text' as const, 'skipped' as const), value: maybeText }),
 );
@@ -85,7 +86,7 @@ test('a writer begins anew after a reset', () => {
 });
 
 test('a writer grows with what is written, and keeps it', () => {
-  for (const sort of ['byte', 'varint', 'double'] as const) {
+  for (const sort of ['byte', 'varint', 'uint32', 'double'] as const) {
     const writer = new ByteWriter();
     for (let i = 0; i < 3000; i++) writer[sort](i % 200);
     const reader = new ByteReader().open(writer.bytes, 0);
@@ -128,6 +129,15 @@ describe('integers', () => {
     expect(writer.length).toBe(bytes);
     expect(new ByteReader().open(writer.bytes, 0).signed()).toBe(value);
   });
+});
+
+test('32 bits without a sign come back in four bytes', () => {
+  for (const value of [0, 1, 0x1234_5678, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1]) {
+    const writer = new ByteWriter();
+    writer.uint32(value);
+    expect(writer.length).toBe(4);
+    expect(new ByteReader().open(writer.bytes, 0).uint32()).toBe(value);
+  }
 });
 
 test('a double comes back bit by bit', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Event } from '../../attribution/events.ts';
+import type { Event, Playback } from '../../attribution/events.ts';
 import { COPY_MEMORY_MS, FactStore, isExcluded, type Observed } from '../../attribution/facts/fact-store.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
 import { CLASS_CODES, defaultPolicy } from '../../attribution/policy.ts';
