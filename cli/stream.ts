@@ -36,6 +36,8 @@ async function run(options: Options): Promise<void> {
   const settings = readSettings(process.env);
   const addresses = await resolveAddresses(settings, ['postgres', 'kafka'], (line) => console.error(line));
   await (options.processes > 1 ? runProcesses(options, settings, addresses) : runHere(options, settings, addresses));
+  // kafkajs can keep a process alive that left its group in the middle of a rebalance. All is committed and closed by now.
+  setTimeout(() => process.exit(), 3_000).unref();
 }
 
 type Needed = Pick<Addresses, 'databaseUrl' | 'kafka'>;

@@ -25,6 +25,13 @@ const composedSource = SOURCE_COLUMNS.map(
  * discovery of each key, the daily rollup, the ledger, and dead letters. Views compose what people query.
  */
 export async function up(knex: Knex): Promise<void> {
+  // One row, made by the first stream.
+  await knex.raw(`
+    create table whence.installation (
+      one_row boolean primary key default true check (one_row),
+      id uuid not null default gen_random_uuid()
+    )`);
+
   await knex.raw(`
     create table whence.policies (
       hash text primary key,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Batch, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { Policy } from '../attribution/policy.ts';
 import type { Logger } from '../platform/log.ts';
@@ -7,14 +8,13 @@ import { waitUntilCaughtUp } from './caught-up.ts';
 import type { OnStep } from './commit.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import { DeadLetterRelay } from './relay.ts';
+import { findGroupId } from './sql/find-group-id.ts';
 import { registerPolicy } from './sql/register-policy.ts';
 import { Task } from './task.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 
-/** All processes of the speed layer are members of this group; it only assigns partitions, offsets are in Postgres. */
-export const GROUP_ID = 'whence-speed';
 const SESSION_TIMEOUT_MS = 10_000;
-const HEARTBEAT_MS = 1_000;
+const HEARTBEAT_MS = 500;
 const FETCH_WAIT_MS = 100;
 const TICK_MS = 500;
 /** A task that another process took is taken back after this long, where the group still gives it to us. */
@@ -32,9 +32,10 @@ export interface SpeedLayerOptions extends TopicSettings {
   policy: Policy;
   log: Logger;
   dlqTopic: string;
-  groupId?: string;
   acceptDataLoss?: boolean;
   onStep?: OnStep;
+  /** After how long without a sign of life a process loses its partitions; 10 s by default. */
+  sessionTimeoutMs?: number;
 }
 
 export interface SpeedLayer {
@@ -56,13 +57,16 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
   const { kafka, pool, policy, log } = options;
   const admin = kafka.admin();
   await admin.connect();
-  const topics = await findTopics(admin, options);
+  const topics = await findTopics(admin, options).catch(async (error: unknown) => {
+    await admin.disconnect();
+    throw error;
+  });
   const targets = await fetchBounds(admin, topics.names);
   await registerPolicy(pool, policy);
   const consumer = kafka.consumer({
-    groupId: options.groupId ?? GROUP_ID,
+    groupId: await findGroupId(pool),
     partitionAssigners: [copartitionAssigner],
-    sessionTimeout: SESSION_TIMEOUT_MS,
+    sessionTimeout: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
     heartbeatInterval: HEARTBEAT_MS,
     maxWaitTimeInMs: FETCH_WAIT_MS,
     maxBytesPerPartition: 2 * 1024 * 1024,
@@ -71,35 +75,36 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
   const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log);
   const tasks = new TaskSet(options, topics.names, consumer, () => fetchBounds(admin, topics.names));
 
+  let failure: Error | null = null;
   let stopping: Promise<void> | null = null;
-  const stop = (): Promise<void> => {
-    stopping ??= (async () => {
-      clearInterval(ticker);
-      await tasks.settle();
-      await consumer.disconnect();
-      tasks.abandon();
-      await relay.stop();
-      await admin.disconnect();
-    })();
-    return stopping;
+  const ended = new AbortController();
+  const end = async (): Promise<void> => {
+    clearInterval(ticker);
+    await tasks.settle();
+    await consumer.disconnect();
+    tasks.abandon();
+    await relay.stop();
+    await admin.disconnect();
+    ended.abort();
+  };
+  const stop = () => (stopping ??= end());
+  const fail = (error: Error): void => {
+    failure ??= error;
+    void stop();
   };
   const ticker = setInterval(() => tasks.tick(), TICK_MS);
-  const done = new Promise<void>((resolve, reject) => {
-    let crashes = 0;
-    tasks.onProgress = () => (crashes = 0);
-    tasks.onFatal = (error) => {
-      void stop().finally(() => reject(error));
-    };
-    consumer.on(consumer.events.CRASH, ({ payload }) => {
-      if (stopping !== null || (payload.restart && ++crashes < MOST_CRASHES)) return;
-      tasks.onFatal(payload.error);
-    });
-    consumer.on(consumer.events.DISCONNECT, () => {
-      if (stopping !== null) resolve(stopping);
-    });
-  });
-  // Whoever never asks for `done` still hears of a failure from `stop` and `caughtUp`.
+  const done = (async () => {
+    await once(ended.signal, 'abort');
+    if (failure !== null) throw failure;
+  })();
+  // Whoever never asks for `done` still hears of a failure from `caughtUp`.
   done.catch(() => {});
+  let crashes = 0;
+  tasks.onProgress = () => (crashes = 0);
+  tasks.onFatal = fail;
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (stopping === null && (!payload.restart || ++crashes >= MOST_CRASHES)) fail(payload.error);
+  });
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => tasks.assign(payload.memberAssignment));
   // kafkajs passes over a fetch without any record for us (transaction markers); the position must follow.
@@ -117,12 +122,7 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     topics,
     done,
     stop,
-    caughtUp: () => {
-      const ended = new AbortController();
-      const abort = () => ended.abort();
-      done.then(abort, abort);
-      return Promise.race([waitUntilCaughtUp(pool, targets, ended.signal), done]);
-    },
+    caughtUp: () => Promise.race([waitUntilCaughtUp(pool, targets, ended.signal), done]),
   };
 }
 

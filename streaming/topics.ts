@@ -36,7 +36,9 @@ export async function findTopics(admin: Admin, settings: TopicSettings): Promise
   }
   const names = [...chosen].sort();
   const { topics } = await admin.fetchTopicMetadata({ topics: names });
-  const partitions = new Map(topics.map((topic) => [topic.name, topic.partitions.length]));
+  const partitions = new Map(
+    names.map((name) => [name, topics.find((topic) => topic.name === name)?.partitions.length ?? 0]),
+  );
   const counts = new Set(partitions.values());
   if (counts.size !== 1) throw new UnequalPartitionsError(partitions);
   return { names, partitions: Math.max(...counts) };

@@ -1,11 +1,10 @@
 import { defaultPolicy } from '../../attribution/policy.ts';
-import { silentLogger, type Logger } from '../../platform/log.ts';
+import { silentLogger } from '../../platform/log.ts';
 import { startSpeedLayer, type SpeedLayer, type SpeedLayerOptions } from '../../streaming/speed-layer.ts';
 import type { World } from './world.ts';
 
 /** The speed layer in this process, on a test's world. */
 export function createSilentLayer(world: World, options: Partial<SpeedLayerOptions> = {}): Promise<SpeedLayer> {
-  const log: Logger = process.env.DEBUG_STREAM ? (console as unknown as Logger) : silentLogger();
   return startSpeedLayer({
     impressionTopics: [world.impressions],
     playbackTopics: [world.playback],
@@ -13,9 +12,8 @@ export function createSilentLayer(world: World, options: Partial<SpeedLayerOptio
     kafka: world.kafka,
     pool: world.pool,
     policy: defaultPolicy,
-    log,
+    log: silentLogger(),
     dlqTopic: world.dlq,
-    groupId: `whence-${world.impressions}`,
     ...options,
   });
 }

@@ -5,12 +5,13 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Kafka, KafkaMessage } from 'kafkajs';
+import { expect } from 'vitest';
 import { parseRecord } from '../../attribution/validate.ts';
 import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
 import { createKafka, createProducer } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, type Pool } from '../../platform/postgres.ts';
-import { simulate } from '../../simulator/simulate.ts';
+import { simulate, type LedgerFile } from '../../simulator/simulate.ts';
 import type { LogRecord } from '../oracle/oracle.ts';
 
 export const LAUNCHER = fileURLToPath(new URL('../../cli/whence.js', import.meta.url));
@@ -53,7 +54,6 @@ export class World {
       WHENCE_IMPRESSION_TOPICS: this.impressions,
       WHENCE_PLAYBACK_TOPICS: this.playback,
       WHENCE_DLQ_TOPIC: this.dlq,
-      WHENCE_GROUP: `whence-${name}`,
       WHENCE_LOG_LEVEL: 'warn',
     };
   }
@@ -161,6 +161,24 @@ export class World {
     return spawn(process.execPath, [LAUNCHER, ...args], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
   }
 
+  /** The epoch of each task. */
+  async epochs(): Promise<number[]> {
+    const { rows } = await this.pool.query<{ epoch: number }>('select epoch from whence.speed_tasks order by task');
+    return rows.map((row) => row.epoch);
+  }
+
+  /** Everything that the speed layer wrote, but for epochs and times of commits. */
+  async fingerprint(): Promise<unknown[]> {
+    const { rows } = await this.pool.query(`
+      select (select md5(string_agg(p::text, ',' order by play_id)) from whence.speed_plays p) as plays,
+        (select md5(string_agg(d::text, ',' order by play_id)) from whence.speed_discoveries d) as discoveries,
+        (select md5(string_agg(d::text, ',' order by d::text)) from whence.daily_discovery d) as daily,
+        (select md5(string_agg(l::text, ',' order by l::text)) from whence.ledger l) as ledger,
+        (select count(*) from whence.dead_letters) as dead_letters,
+        (select jsonb_object_agg(task, offsets) from whence.speed_tasks) as offsets`);
+    return rows;
+  }
+
   async end(): Promise<void> {
     await this.pool.end();
   }
@@ -174,6 +192,45 @@ export class World {
       return { topic: this.impressions, key: null };
     }
   }
+}
+
+/** Fails where the ledger is not the simulator's own, does not balance to what was sent, or counts other conflicts. */
+export async function expectLedger(world: World, lines: readonly string[], ledger: LedgerFile): Promise<void> {
+  const counts = ['consumed', 'applied', 'duplicate', 'late', 'excluded', 'dead_lettered'];
+  // What has no day of its own is counted on the day on which it was sent: today, or yesterday around midnight.
+  const { rows: counted } = await world.pool.query(
+    `select case topic when $1 then 'impression' else 'playback' end as topic,
+       case when day between current_date - 1 and current_date then null else day end as day,
+       ${counts.map((name) => `sum(${name})::int as ${name}`).join(', ')}
+     from whence.ledger group by 1, 2 order by 1, 2`,
+    [world.impressions],
+  );
+  expect(sorted(counted as typeof ledger.expected)).toEqual(sorted(ledger.expected));
+  const { rows: sums } = await world.pool.query(
+    'select sum(consumed)::int as consumed, sum(conflicts)::int as conflicts from whence.ledger',
+  );
+  expect(sums).toEqual([{ consumed: lines.length, conflicts: ledger.injected.conflicts }]);
+  const { rows: letters } = await world.pool.query('select count(*)::int as n from whence.dead_letters');
+  expect(letters[0].n).toBe(ledger.expected.reduce((sum, row) => sum + row.dead_lettered, 0));
+  await expectRollup(world.pool);
+}
+
+function sorted(rows: LedgerFile['expected']): LedgerFile['expected'] {
+  const place = (row: LedgerFile['expected'][number]) => `${row.topic} ${(row.day ?? '~').padStart(12, '0')}`;
+  return [...rows].sort((a, b) => (place(a) < place(b) ? -1 : 1));
+}
+
+/** Fails where the daily rollup, which is kept ready, is not what a group-by over all plays gives. */
+async function expectRollup(pool: Pool): Promise<void> {
+  const order = 'order by day, country collate "C", sod_surface collate "C", sod_row_type collate "C"';
+  const { rows: kept } = await pool.query(`select * from whence.daily_discovery ${order}`);
+  const { rows: grouped } = await pool.query(
+    `select day, country, sod_surface, sod_row_type, count(*) as plays, count(*) filter (where qualified) as
+       qualified_plays, count(*) filter (where is_discovery) as discoveries,
+       (sum(watched_ms) / 3600000.0)::double precision as watched_hours
+     from whence.plays group by 1, 2, 3, 4 ${order}`,
+  );
+  expect(kept).toEqual(grouped);
 }
 
 export function startStack(): Promise<TestStack<'postgres' | 'kafka'>> {

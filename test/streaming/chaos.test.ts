@@ -1,0 +1,128 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CommitStep } from '../../streaming/commit.ts';
+import { createSilentLayer } from './layer.ts';
+import { expectServed } from './served.ts';
+import { expectLedger, simulated, startStack, World } from './world.ts';
+
+let stack: Awaited<ReturnType<typeof startStack>>;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack.stop());
+
+const STEPS: CommitStep[] = ['begun', 'fenced', 'plays written', 'settled', 'before commit', 'committed'];
+
+describe('killed −9', () => {
+  test('before, inside and after a commit, it goes on where it was', async () => {
+    const world = await World.create(stack, 'steps');
+    const { lines, ledger } = simulated(120, 3, 11);
+    const pieces = 2 * STEPS.length;
+    for (let i = 0; i < pieces; i++) {
+      const from = Math.floor((lines.length * i) / pieces);
+      await world.publish(lines.slice(from, Math.floor((lines.length * (i + 1)) / pieces)));
+      const step = STEPS[i % STEPS.length];
+      // The first commits, or one in the middle of catching up.
+      expect(await crashAt(world, step, i < STEPS.length ? 1 : 3)).toBe(`dying at: ${step}`);
+    }
+    await world.whence('stream', '--until-caught-up');
+    await expectServed(world.pool, await world.readLog());
+    await expectLedger(world, lines, ledger);
+    await world.end();
+  });
+
+  test('at random moments, two processes that share the partitions lose nothing and double nothing', async () => {
+    const world = await World.create(stack, 'random');
+    const { lines, ledger } = simulated(200, 2, 12);
+    const processes: ChildProcess[] = [world.start('stream'), world.start('stream')];
+    let kills = 0;
+    const step = Math.ceil(lines.length / 12);
+    for (let i = 0; i < lines.length; i += step) {
+      await world.publish(lines.slice(i, i + step));
+      await sleep(300 + ((i * 7_919) % 900));
+      const victim = kills % 2;
+      if (processes[victim].exitCode === null && i > 2 * step && kills < 4) {
+        processes[victim].kill('SIGKILL');
+        await once(processes[victim], 'exit');
+        kills++;
+        processes[victim] = world.start('stream');
+      }
+    }
+    expect(kills).toBeGreaterThanOrEqual(3);
+    await world.whence('stream', '--until-caught-up');
+    for (const running of processes) {
+      running.kill('SIGTERM');
+      const [code] = (await once(running, 'exit')) as [number | null];
+      expect(code).toBe(0);
+    }
+    await expectServed(world.pool, await world.readLog());
+    await expectLedger(world, lines, ledger);
+    await world.end();
+  });
+});
+
+test('two processes started together share the work and end when all is read', async () => {
+  const world = await World.create(stack, 'two');
+  const { lines, ledger } = simulated(100, 2, 13);
+  await world.publish(lines);
+  await world.whence('stream', '--processes', '2', '--until-caught-up');
+  await expectServed(world.pool, await world.readLog());
+  await expectLedger(world, lines, ledger);
+  await world.end();
+});
+
+test('a zombie, stopped past its session and then continued, changes nothing', async () => {
+  const world = await World.create(stack, 'zombie');
+  const { lines, ledger } = simulated(100, 2, 14);
+  const half = Math.floor(lines.length / 2);
+  const zombie = world.start('stream');
+  await world.publish(lines.slice(0, half));
+  await committedRecords(world, 1_000);
+  // Stopped while records are under way to it.
+  await world.publish(lines.slice(half, half + 2_000));
+  zombie.kill('SIGSTOP');
+  const epochs = await world.epochs();
+  await world.publish(lines.slice(half + 2_000));
+  const layer = await createSilentLayer(world);
+  await layer.caughtUp();
+  const taken = await world.epochs();
+  taken.forEach((epoch, task) => expect(epoch).toBeGreaterThan(epochs[task]));
+  const before = await world.fingerprint();
+  zombie.kill('SIGCONT');
+  await sleep(3_000);
+  expect(await world.fingerprint()).toEqual(before);
+  await layer.stop();
+  zombie.kill('SIGTERM');
+  await once(zombie, 'exit');
+  expect(await world.fingerprint()).toEqual(before);
+  await expectServed(world.pool, await world.readLog());
+  await expectLedger(world, lines, ledger);
+  await world.end();
+});
+
+/** Runs the layer until it kills itself at a step; what it said before. */
+async function crashAt(world: World, step: CommitStep, nth: number): Promise<string> {
+  const script = fileURLToPath(new URL('crashing.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', script, step, String(nth)], {
+    env: world.env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  if (signal !== 'SIGKILL') return `ended by itself before ${step} #${nth}`;
+  return said.trim();
+}
+
+async function committedRecords(world: World, atLeast: number): Promise<void> {
+  for (;;) {
+    const { rows } = await world.pool.query<{ n: number }>(
+      'select coalesce(sum(consumed), 0)::int as n from whence.ledger',
+    );
+    if (rows[0].n >= atLeast) return;
+    await sleep(50);
+  }
+}

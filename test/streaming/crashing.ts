@@ -1,0 +1,39 @@
+/**
+ * The speed layer in a process that kills itself (SIGKILL) at a step of a commit, to be run as a child:
+ *
+ *     crashing.ts STEP NTH
+ *
+ * It says which step it dies at on standard output first, so that a test can assert that the kill hit.
+ */
+
+import fs from 'node:fs';
+import { defaultPolicy } from '../../attribution/policy.ts';
+import { createKafka } from '../../platform/kafka.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { openPool } from '../../platform/postgres.ts';
+import { readSettings } from '../../platform/settings.ts';
+import { startSpeedLayer } from '../../streaming/speed-layer.ts';
+
+const [step, nth] = process.argv.slice(2);
+const settings = readSettings(process.env);
+const log = silentLogger();
+const brokers = settings.kafka.brokers ?? [];
+const pool = await openPool({ databaseUrl: settings.databaseUrl ?? '', applicationName: 'whence-crashing', log });
+let left = Number(nth);
+const layer = await startSpeedLayer({
+  ...settings,
+  brokers,
+  kafka: createKafka({ brokers, clientId: 'whence-crashing', log }),
+  pool,
+  policy: defaultPolicy,
+  log,
+  sessionTimeoutMs: 1_500,
+  onStep: (reached) => {
+    if (reached !== step || --left > 0) return;
+    fs.writeSync(1, `dying at: ${reached}\n`);
+    process.kill(process.pid, 'SIGKILL');
+  },
+});
+await layer.caughtUp();
+await layer.stop();
+await pool.end();
