@@ -119,14 +119,16 @@ async function replay(options: ReplayOptions): Promise<void> {
 function countTable(counts: readonly ReasonCount[]): string {
   const reasons = [...new Set(counts.map(({ reason }) => reason))];
   return table(
-    reasons.map((reason) => {
-      const own = counts.filter((count) => count.reason === reason);
-      const fields = own.flatMap(({ field, count }) => (field === null ? [] : [`${field} ${grouped(count)}`]));
-      const sum = (name: 'count' | 'replayed') => own.reduce((total, count) => total + count[name], 0);
-      const more = fields.length > MOST_FIELDS ? ', …' : '';
-      const named = fields.slice(0, MOST_FIELDS).join(', ') + more;
-      return { reason, count: sum('count'), 'sent again': sum('replayed'), fields: named || null };
-    }),
+    reasons
+      .map((reason) => {
+        const own = counts.filter((count) => count.reason === reason);
+        const fields = own.flatMap(({ field, count }) => (field === null ? [] : [`${field} ${grouped(count)}`]));
+        const sum = (name: 'count' | 'replayed') => own.reduce((total, count) => total + count[name], 0);
+        const more = fields.length > MOST_FIELDS ? ', …' : '';
+        const named = fields.slice(0, MOST_FIELDS).join(', ') + more;
+        return { reason, count: sum('count'), 'sent again': sum('replayed'), fields: named || null };
+      })
+      .sort((a, b) => b.count - a.count),
   );
 }
 

@@ -104,7 +104,7 @@ function sourceText(row: object, prefix: 'sop' | 'sod' | 'own'): string {
 
 function discoveryText({ served, discovery_play_id: discovery }: PlayExplanation): string {
   const assisted = served.assisted
-    ? '; assisted: the launch was an intent (a search, a link), the row was seen before'
+    ? '; assisted: that play was launched by an intent (a search, a link), the row had been seen before'
     : '';
   if (served.is_discovery) return `its own: the first qualified play of this work by this profile${assisted}`;
   if (served.discovered_at !== null) {

@@ -5,6 +5,7 @@ import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { LineFile } from '../simulator/line-file.ts';
 import { type LedgerFile, simulate } from '../simulator/simulate.ts';
+import { UsageError } from './failure.ts';
 
 const DAY = 86_400_000;
 
@@ -40,9 +41,10 @@ async function run(options: Options): Promise<void> {
   const ledgerPath = options.ledger ?? (toStdout ? undefined : ledgerBeside(out));
   const failed = (error: unknown): never => {
     const target = toStdout ? 'standard output' : out;
-    throw new Error(`Could not write the stream to ${target}: ${(error as Error).message}`, { cause: error });
+    throw new UsageError(`Could not write the stream to ${target}: ${(error as Error).message}`, { cause: error });
   };
-  if (ledgerPath === out) throw new Error(`--out and --ledger both name ${out}: give the ledger a file of its own.`);
+  if (ledgerPath === out)
+    throw new UsageError(`--out and --ledger both name ${out}: give the ledger a file of its own.`);
   const today = Math.floor(Date.now() / DAY) * DAY;
   const from = options.from ?? today - days * DAY;
   if (from + days * DAY > today) {
