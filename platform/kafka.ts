@@ -106,9 +106,13 @@ function saslOptions({ mechanism, username, password }: SaslSettings): NonNullab
 
 const LEVELS = { 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' } as const;
 
+const REBALANCE = /rebalancing|generation id is not valid|not aware of this member/i;
+
 function logInto(log: Logger): ReturnType<NonNullable<KafkaConfig['logCreator']>> {
   return ({ namespace, level, log: { message, timestamp: _timestamp, ...fields } }) => {
-    const ours = LEVELS[level as keyof typeof LEVELS];
+    // A rebalance is the group's daily business, and kafkajs calls it an error.
+    const usual = typeof fields.error === 'string' && REBALANCE.test(fields.error);
+    const ours = usual ? 'debug' : LEVELS[level as keyof typeof LEVELS];
     if (ours !== undefined) log[ours]({ kafka: namespace, ...fields }, message);
   };
 }

@@ -288,7 +288,8 @@ export class Task {
           maxTimeout: 5_000,
           shouldRetry: ({ error }) => isPassing(error),
           onFailedAttempt: ({ error }) => {
-            if (tries === 1) log.warn({ task: this.number, err: error }, 'cannot commit to Postgres, trying again');
+            if (tries === 1 && isPassing(error))
+              log.warn({ task: this.number, err: error }, 'cannot commit to Postgres, trying again');
           },
         },
       );

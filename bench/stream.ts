@@ -1,0 +1,156 @@
+/**
+ * The speed layer over a real Kafka and Postgres: `npx tsx bench/stream.ts [events]`.
+ *
+ * Events of the simulator are sent once; then, over the same log, in the same run: kafkajs `eachBatch` with `JSON.parse`
+ * alone (the limit of a reader in this language), and `whence stream --until-caught-up` with one process and with two, each
+ * into a database of its own. CPU is of all processes of whence; Kafka's and Postgres's stand beside.
+ */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createDatabase, startTestStack } from '../local/testing.ts';
+import { createKafka, createProducer } from '../platform/kafka.ts';
+import { silentLogger } from '../platform/log.ts';
+import { openPool } from '../platform/postgres.ts';
+import { simulate } from '../simulator/simulate.ts';
+
+const EVENTS = Number(process.argv[2] ?? 1_000_000);
+const PARTITIONS = 6;
+/** About 76 lines a profile and day. */
+const DAYS = 2;
+const PROFILES = Math.ceil(EVENTS / 76 / DAYS);
+const TICKS_A_SECOND = 100;
+const LAUNCHER = fileURLToPath(new URL('../cli/whence.js', import.meta.url));
+
+/** CPU seconds of a process and of all its children that have ended, with those that live. */
+function cpuOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const own = (fields[11] + fields[12] + fields[13] + fields[14]) / TICKS_A_SECOND;
+  return childrenOf(pid).reduce((sum, child) => sum + safely(() => cpuOf(child)), own);
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => safely(() => Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1])) === pid)
+    .map(Number);
+}
+
+/** A process may end between two looks at it. */
+function safely(look: () => number): number {
+  try {
+    return look();
+  } catch {
+    return 0;
+  }
+}
+
+interface Run {
+  seconds: number;
+  cpu: number;
+  /** Of the largest process, MB. */
+  peak: number;
+}
+
+/** Runs a command to its end and measures it and its children. */
+async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
+  const begun = process.hrtime.bigint();
+  const child = spawn('/usr/bin/env', [process.execPath, ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  let peak = 0;
+  let cpu = 0;
+  const watch = setInterval(() => {
+    const pids = [child.pid ?? 0, ...childrenOf(child.pid ?? 0)];
+    for (const pid of pids) {
+      const rss = safely(
+        () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1000,
+      );
+      peak = Math.max(peak, rss);
+    }
+    cpu = Math.max(
+      cpu,
+      safely(() => cpuOf(child.pid ?? 0)),
+    );
+  }, 50);
+  const [code] = (await once(child, 'exit')) as [number];
+  clearInterval(watch);
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with exit code ${code}`);
+  return { seconds: Number(process.hrtime.bigint() - begun) / 1e9, cpu, peak };
+}
+
+const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024 });
+try {
+  const log = silentLogger();
+  const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: ['impressions', 'playback', 'whence.dlq'].map((topic) => ({ topic, numPartitions: PARTITIONS })),
+  });
+  const sent = await send();
+  console.log(`${sent.toLocaleString('en')} events of ${PROFILES.toLocaleString('en')} profiles over ${DAYS} days`);
+  console.log(`${''.padEnd(34)} events/s   CPU-s/M   peak MB   Postgres CPU-s/M   Kafka CPU-s/M`);
+  const plain = new URL('stream-plain.ts', import.meta.url);
+  const base = { ...process.env, KAFKA_BROKERS: stack.kafka.brokers.join(','), WHENCE_LOG_LEVEL: 'warn' };
+  await report('kafkajs eachBatch + JSON.parse', ['--import', 'tsx', fileURLToPath(plain), String(sent)], base);
+  for (const processes of [1, 2]) {
+    const env = { ...base, DATABASE_URL: await createDatabase(stack.postgres.databaseUrl) };
+    const args = [LAUNCHER, 'stream', '--until-caught-up', '--processes', String(processes)];
+    await report(`whence stream, ${processes} process(es)`, args, env);
+    const pool = await openPool({ databaseUrl: env.DATABASE_URL, applicationName: 'bench', log });
+    const { rows } = await pool.query('select sum(consumed)::int as n from whence.ledger');
+    await pool.end();
+    if (rows[0].n !== sent) throw new Error(`The ledger has ${rows[0].n} records of ${sent}`);
+  }
+  await admin.disconnect();
+
+  async function report(what: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
+    const pids = [stack.postgres.runnable, stack.kafka.runnable].map((r) => ('pid' in r ? r.pid : 0));
+    const before = pids.map((pid) => safely(() => cpuOf(pid)));
+    const run = await measure(args, env);
+    const [postgres, broker] = pids.map((pid, i) => safely(() => cpuOf(pid)) - before[i]);
+    const perMillion = (cpu: number) => ((cpu / sent) * 1e6).toFixed(1);
+    console.log(
+      `${what.padEnd(34)} ${Math.round(sent / run.seconds)
+        .toLocaleString('en')
+        .padStart(8)} ` +
+        `${perMillion(run.cpu).padStart(9)} ${run.peak.toFixed(0).padStart(9)} ${perMillion(postgres).padStart(18)} ` +
+        `${perMillion(broker).padStart(15)}`,
+    );
+  }
+
+  async function send(): Promise<number> {
+    const producer = createProducer(kafka, { idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    let count = 0;
+    let messages: { impressions: Line[]; playback: Line[] } = { impressions: [], playback: [] };
+    const flush = async () => {
+      const topicMessages = Object.entries(messages).map(([topic, lines]) => ({ topic, messages: lines }));
+      await producer.sendBatch({ topicMessages: topicMessages.filter(({ messages: lines }) => lines.length > 0) });
+      messages = { impressions: [], playback: [] };
+    };
+    for (const batch of simulate({ profiles: PROFILES, days: DAYS, seed: 1, from: Date.UTC(2025, 10, 1) }).batches) {
+      for (const { line } of batch) {
+        const key = /"profile_id":"([^"]+)"/.exec(line)?.[1] ?? null;
+        messages[line.includes('"type":"playback"') ? 'playback' : 'impressions'].push({ key, value: line });
+        if (++count % 5_000 === 0) await flush();
+      }
+    }
+    await flush();
+    await producer.disconnect();
+    return count;
+  }
+} finally {
+  await stack.stop();
+}
+
+interface Line {
+  key: string | null;
+  value: string;
+}
