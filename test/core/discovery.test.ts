@@ -26,10 +26,8 @@ function playsOf(qualified: readonly boolean[]): Play[] {
   return derive(view, defaultPolicy.rules.speed).map((decision) => describePlay(decision, view, store));
 }
 
-const plays = playsOf([false, false, true, false, true]);
-
 test('the earliest qualified play discovers, those after it inherit, those before show their own', () => {
-  const attributed = attribute(plays);
+  const attributed = attribute(playsOf([false, false, true, false, true]));
   expect(attributed.map((play) => play.is_discovery)).toEqual([false, false, true, false, false]);
   expect(attributed.map((play) => play.sod.impression_id)).toEqual(['i0', 'i1', 'i2', 'i2', 'i2']);
   expect(attributed.map((play) => play.assisted)).toEqual([true, false, true, true, true]);
@@ -38,6 +36,7 @@ test('the earliest qualified play discovers, those after it inherit, those befor
 });
 
 test('plays are attributed in order of their start, whatever order they come in', () => {
+  const plays = playsOf([false, false, true, false, true]);
   const expected = attribute(plays);
   for (const order of [
     [4, 3, 2, 1, 0],
