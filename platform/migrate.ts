@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import knex, { type Knex } from 'knex';
+import type { Knex } from 'knex';
 import { openClient, postgresError, type Queryable } from './postgres.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
@@ -101,6 +101,8 @@ function refuseNewer(known: readonly string[], applied: readonly string[]): void
 }
 
 async function runKnex(databaseUrl: string, directory: string): Promise<string[]> {
+  // Loaded here: whoever only checks the schema needs none of it.
+  const { default: knex } = await import('knex');
   const database = knex({
     client: 'pg',
     connection: { connectionString: databaseUrl, application_name: 'whence-migrate' },

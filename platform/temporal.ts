@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { Client, Connection } from '@temporalio/client';
+import type { Client, Connection } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import { createRedactor } from './redact.ts';
 import type { TlsFiles } from './settings.ts';
@@ -33,14 +33,16 @@ export interface TemporalClient {
  */
 export async function connectTemporal(options: TemporalOptions): Promise<TemporalClient> {
   const connectTimeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+  // Loaded here: most commands never talk to Temporal, and should not pay for it.
+  const sdk = await import('@temporalio/client');
   let connection: Connection | undefined;
   try {
-    connection = await Connection.connect({ ...transport(options), connectTimeout });
+    connection = await sdk.Connection.connect({ ...transport(options), connectTimeout });
     await connection.withDeadline(Date.now() + connectTimeout, async () =>
       connection?.workflowService.describeNamespace({ namespace: options.namespace }),
     );
     const open = connection;
-    return { client: new Client({ connection: open, namespace: options.namespace }), close: () => open.close() };
+    return { client: new sdk.Client({ connection: open, namespace: options.namespace }), close: () => open.close() };
   } catch (error) {
     await connection?.close().catch(() => {});
     throw unavailable(error, options);

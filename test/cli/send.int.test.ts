@@ -171,14 +171,12 @@ describe('whence send', () => {
       { WHENCE_PLAYBACK_TOPICS: 'plybck' },
       /Kafka has no topic "plybck", which WHENCE_PLAYBACK_TOPICS asks for; create the topics with: npx whence up/,
     ],
-    ['a pattern that matches none', ['-'], { WHENCE_IMPRESSION_TOPICS: '/^nope/' }, /no topic that matches \/\^nope\//],
     [
       'files that are not there',
-      ['a.ndjson', '/tmp', 'b.ndjson'],
+      ['a.ndjson', '/tmp', '-', 'b.ndjson', '-'],
       {},
-      /a\.ndjson: there is no such file\n {2}\/tmp: is a folder.*\n {2}b\.ndjson: there is no such file/,
+      /-: standard input can be read once only\n {2}a\.ndjson: there is no such file\n {2}\/tmp: is a folder.*\n {2}b\.ndjson: there is no such file/,
     ],
-    ['standard input twice', ['-', '-'], {}, /standard input can be read once only/],
     [
       'a Kafka that is not there',
       ['-'],
