@@ -135,6 +135,10 @@ describe('a file that cannot be used', () => {
         message: `The policy cannot be used:\n  - stitching_gap: ${words('soon')}`,
       }),
     );
+    expect(() => compilePolicy(withValue('flag_memory', 'later', withValue('stitching_gap', 'soon')))).toThrow(
+      new PolicyError([`stitching_gap: ${words('soon')}`, `flag_memory: ${words('later')}`]),
+    );
+    expect(new PolicyError(['one', 'two']).message).toBe('The policy cannot be used:\n  - one\n  - two');
   });
 
   test('has the faults of its content named beside those of its form elsewhere', () => {

@@ -113,7 +113,7 @@ describe('the hash', () => {
   });
 
   test('does not depend on how a duration is spelled', () => {
-    for (const spelling of ['1800s', '0.5h', '1800000ms', '30 minutes', '30M']) {
+    for (const spelling of ['1800s', '0.5h', '0.50h', '1800000ms', '30 minutes', '30M']) {
       expect(hashWith('stitching_gap', spelling)).toBe(defaultPolicy.hash);
     }
   });
