@@ -13,6 +13,9 @@ const FIRST_LENGTH = 2;
 /** Value of a lower-case hexadecimal digit by its character code, 255 of anything else. */
 const HEX = new Uint8Array(128).fill(255);
 for (let digit = 0; digit < 16; digit++) HEX[digit.toString(16).charCodeAt(0)] = digit;
+/** A number and its bytes, in this machine's order: records never leave it. */
+const FLOAT = new Float64Array(1);
+const FLOAT_BYTES = new Uint8Array(FLOAT.buffer);
 const BYTE_TEXT = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 export class ByteWriter {
@@ -51,7 +54,8 @@ export class ByteWriter {
 
   double(value: number): void {
     this.#reserve(8);
-    new DataView(this.bytes.buffer).setFloat64(this.length, value, true);
+    FLOAT[0] = value;
+    this.bytes.set(FLOAT_BYTES, this.length);
     this.length += 8;
   }
 
@@ -147,9 +151,8 @@ export class ByteReader {
   }
 
   double(): number {
-    const value = new DataView(this.bytes.buffer, this.bytes.byteOffset).getFloat64(this.at, true);
-    this.at += 8;
-    return value;
+    for (let i = 0; i < 8; i++) FLOAT_BYTES[i] = this.bytes[this.at++];
+    return FLOAT[0];
   }
 
   text(): string | null {

@@ -71,14 +71,22 @@ export class Chunk {
     return place;
   }
 
-  /** The first record with this hash and event id (written text) that the visitor takes, or -1. */
-  find(hash: number, text: Uint8Array, visit: (place: number) => boolean): number {
+  /**
+   * The slot of a record with this hash and event id (written text), -1 where there is none (more).
+   *
+   * @param after the slot before which all were seen; -1 to begin
+   */
+  findSlot(hash: number, text: Uint8Array, after: number): number {
     const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = after < 0 ? hash & mask : (after + 1) & mask; ; slot = (slot + 1) & mask) {
       const place = this.#slots[slot];
       if (place < 0) return -1;
-      if (this.hash[place] === hash && sameText(this.bytes, this.textAt[place], text, 0) && visit(place)) return place;
+      if (this.hash[place] === hash && sameText(this.bytes, this.textAt[place], text, 0)) return slot;
     }
+  }
+
+  placeAt(slot: number): number {
+    return this.#slots[slot];
   }
 
   /** Where a record's flags stand in `bytes`. */

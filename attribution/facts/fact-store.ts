@@ -32,7 +32,10 @@ export interface LostFact {
   eventTime: number;
 }
 
-const NOTHING_CHANGED = { key: -1, lost: [] };
+const NONE: readonly number[] = [];
+const NO_COPIES = { copy: -1, shadowed: false, shadows: NONE };
+const NO_FACTS: readonly LostFact[] = [];
+const NOTHING_CHANGED = { key: -1, lost: NO_FACTS };
 
 /**
  * The facts that the speed layer holds, as a set: the same events in any order make the same set, and a copy changes
@@ -121,7 +124,7 @@ export class FactStore {
       this.#append(event, clockAfter, profile, hash, false);
       return { outcome, conflict: false, ...NOTHING_CHANGED };
     }
-    const lost = known.shadows.map((number) => this.#shadow(number));
+    const lost = known.shadows.length > 0 ? known.shadows.map((number) => this.#shadow(number)) : NO_FACTS;
     return { outcome, conflict: false, key: this.#append(event, clockAfter, profile, hash, true), lost };
   }
 
@@ -251,27 +254,26 @@ export class FactStore {
    * never missed.
    */
   #findCopies(hash: number, profile: number, playbackFlag: number, event: Event, source: number, clock: number) {
-    const found = { copy: -1, shadowed: false, shadows: [] as number[] };
+    let shadowed = false;
+    let shadows = NONE;
+    const text = this.#writer.bytes;
     for (const chunk of this.#chunks) {
-      chunk.find(hash, this.#writer.bytes, (place) => {
+      for (let slot = chunk.findSlot(hash, text, -1); slot >= 0; slot = chunk.findSlot(hash, text, slot)) {
+        const place = chunk.placeAt(slot);
+        const number = chunk.serial * CHUNK_RECORDS + place;
         const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
         const flags = reader.byte();
-        if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) return false;
+        if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) continue;
         const otherSource = reader.varint();
         const clockThen = chunk.time[place] + reader.varint();
-        if (otherSource === source && clock - clockThen <= this.#copyMemory) {
-          found.copy = chunk.serial * CHUNK_RECORDS + place;
-          return true;
-        }
+        if (otherSource === source && clock - clockThen <= this.#copyMemory) return { copy: number, shadowed, shadows };
         const same = Math.abs(chunk.time[place] - event.event_time) <= this.#copyMemory;
-        if ((flags & LATE_FLAG) !== 0 || !same) return false;
-        if (otherSource <= source) found.shadowed = true;
-        else found.shadows.push(chunk.serial * CHUNK_RECORDS + place);
-        return false;
-      });
-      if (found.copy >= 0) break;
+        if ((flags & LATE_FLAG) !== 0 || !same) continue;
+        if (otherSource <= source) shadowed = true;
+        else shadows = [...shadows, number];
+      }
     }
-    return found;
+    return shadowed || shadows.length > 0 ? { copy: -1, shadowed, shadows } : NO_COPIES;
   }
 
   #release(bytes: Uint8Array, payloadAt: number, isPlayback: boolean): void {

@@ -1,11 +1,12 @@
 import { ORIGIN_CODES, type KeyFacts } from '../derive.ts';
 import { CLASS_CODES } from '../policy.ts';
-import { ByteReader } from './bytes.ts';
+import { ByteReader, sameText } from './bytes.ts';
 import { CHECKSUM_BYTES, CHUNK_RECORDS, PLAYBACK_FLAG } from './chunk.ts';
 import type { FactStore } from './fact-store.ts';
 import {
   readImpression,
   readPlayback,
+  readPlaybackInto,
   type ImpressionPayload,
   type OriginPayload,
   type PlaybackPayload,
@@ -39,7 +40,8 @@ export class KeyView implements KeyFacts {
   #impressionNumbers: number[] = [];
   #playbackNumbers: number[] = [];
   #origins: (OriginPayload | null)[] = [];
-  readonly #playbackIndex = new Map<string, number>();
+  /** Where each playback id was first seen. */
+  readonly #playbackIdsAt: { bytes: Uint8Array; at: number }[] = [];
 
   constructor(store: FactStore) {
     this.#store = store;
@@ -118,27 +120,31 @@ export class KeyView implements KeyFacts {
     const columns = this.playbacks;
     columns.count = numbers.length;
     if (columns.time.length < numbers.length) this.#growPlaybacks(numbers.length * 2);
-    this.#playbackIndex.clear();
+    this.#playbackIdsAt.length = 0;
     this.#origins.length = 0;
     for (let i = 0; i < numbers.length; i++) {
-      const payload = readPlayback(this.#open(numbers[i]));
+      const reader = this.#open(numbers[i]);
       columns.time[i] = this.#timeOf(numbers[i]);
-      columns.action[i] = payload.action;
-      columns.playback[i] = this.#indexOf(payload.playbackId);
-      columns.kind[i] = payload.kind;
-      columns.muted[i] = payload.muted;
-      columns.runtime[i] = payload.runtime;
-      columns.origin[i] = payload.origin?.names ?? ORIGIN_CODES.none;
-      columns.originClass[i] = payload.origin ? this.#store.placeClass[payload.origin.place] : NO_ORIGIN_CLASS;
-      this.#origins.push(payload.origin);
+      columns.playback[i] = this.#indexOf(reader);
+      const origin = readPlaybackInto(reader, columns, i);
+      columns.origin[i] = origin?.names ?? ORIGIN_CODES.none;
+      columns.originClass[i] = origin ? this.#store.placeClass[origin.place] : NO_ORIGIN_CLASS;
+      this.#origins.push(origin);
     }
-    this.playbackIds = this.#playbackIndex.size;
+    this.playbackIds = this.#playbackIdsAt.length;
   }
 
-  #indexOf(playbackId: string): number {
-    const index = this.#playbackIndex.get(playbackId) ?? this.#playbackIndex.size;
-    this.#playbackIndex.set(playbackId, index);
-    return index;
+  /** The playback id that the reader stands at, as a small integer; ids are compared as they are written. */
+  #indexOf(reader: ByteReader): number {
+    const known = this.#playbackIdsAt;
+    for (let i = known.length - 1; i >= 0; i--) {
+      if (!sameText(known[i].bytes, known[i].at, reader.bytes, reader.at)) continue;
+      reader.skipText();
+      return i;
+    }
+    known.push({ bytes: reader.bytes, at: reader.at });
+    reader.skipText();
+    return known.length - 1;
   }
 
   #growPlaybacks(size: number): void {

@@ -1,4 +1,4 @@
-import { KIND_CODES, MUTED_CODES, ORIGIN_CODES } from '../derive.ts';
+import { KIND_CODES, MUTED_CODES, ORIGIN_CODES, type KeyFacts } from '../derive.ts';
 import { ACTIONS, type Event, type Impression, type Origin, type Playback } from '../events.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { Interner } from './interner.ts';
@@ -149,6 +149,23 @@ export function readPlayback(reader: ByteReader): PlaybackPayload {
     device: reader.varint(),
     origin: readOrigin(reader),
   };
+}
+
+/**
+ * Reads what decides of a playback event, after its playback id, straight into columns. @returns its origin
+ */
+export function readPlaybackInto(
+  reader: ByteReader,
+  columns: Pick<KeyFacts['playbacks'], 'action' | 'kind' | 'muted' | 'runtime'>,
+  index: number,
+): OriginPayload | null {
+  const flags = reader.byte();
+  columns.action[index] = flags & 7;
+  columns.kind[index] = (flags >> 3) & 3;
+  columns.muted[index] = flags >> 5;
+  columns.runtime[index] = reader.double();
+  for (let skipped = 0; skipped < 3; skipped++) reader.varint();
+  return readOrigin(reader);
 }
 
 function readOrigin(reader: ByteReader): OriginPayload | null {
