@@ -40,6 +40,8 @@ export interface Impression {
   /** What the server handed out with the tile; the client sends it back on play. */
   token: string | null;
   profile_type: ProfileType | null;
+  /** Whatever the producer noted of the circumstances; it decides nothing, and is kept as it came. */
+  context: Readonly<Record<string, unknown>> | null;
 }
 
 /** What a playback event says of how it was launched. */

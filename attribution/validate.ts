@@ -18,6 +18,8 @@ export const FUTURE_TOLERANCE_MS = 5 * MINUTE;
 const MAX_ID = 256;
 const MAX_TEXT = 4096;
 const MAX_INT32 = 2 ** 31 - 1;
+/** What writes JSON, or reads it elsewhere, does so by recursion: a deeper context could be read but not be kept. */
+const MAX_CONTEXT_DEPTH = 100;
 
 export const REJECTION_REASONS = [
   'not_json',
@@ -129,7 +131,28 @@ function readImpression(value: Fields, stampedAt: number): Impression {
     series_id: optional(value, 'series_id', id),
     token: optional(value, 'token', text),
     profile_type: profileType(value),
+    context: readContext(value),
   };
+}
+
+/** The object itself, not a copy: whoever keeps it writes it down. */
+function readContext(value: Fields): Fields | null {
+  if (!says(value, 'context')) return null;
+  const context = value.context;
+  if (!isFields(context)) throw unlike(value, 'context', 'context', 'an object');
+  if (nestsDeeper(context, MAX_CONTEXT_DEPTH)) {
+    throw new Invalid('bad_value', 'context', `context nests deeper than ${MAX_CONTEXT_DEPTH} levels`);
+  }
+  return context;
+}
+
+function nestsDeeper(value: object, levels: number): boolean {
+  if (levels === 0) return true;
+  for (const name in value) {
+    const field = (value as Fields)[name];
+    if (typeof field === 'object' && field !== null && nestsDeeper(field, levels - 1)) return true;
+  }
+  return false;
 }
 
 function readPlayback(value: Fields, stampedAt: number): Playback {

@@ -81,6 +81,7 @@ export function impression(change: Partial<Impression> = {}): Impression {
     series_id: 'series-1',
     token: null,
     profile_type: null,
+    context: null,
     ...change,
   };
 }

@@ -97,13 +97,36 @@ function rejected(reason: Rejection['reason'], field: string | null, message: st
 }
 
 test('a full impression is read as it is, without the fields that the contract does not know', () => {
-  const event = impression({ token: 'token-1', profile_type: 'kids' });
+  const event = impression({ token: 'token-1', profile_type: 'kids', context: { unknown: [1, null, 'x'] } });
   expect(validateEvent(wireImpression(), BASE)).toEqual({ ok: true, event });
 });
 
 test('a full playback event is read as it is, without the fields that the contract does not know', () => {
   const { context: _, ...event } = wirePlayback();
   expect(validateEvent(wirePlayback(), BASE)).toEqual({ ok: true, event });
+});
+
+test('the context of an impression is kept as it came, and an absent one is null', () => {
+  const read = (context: unknown) => {
+    const validation = validateEvent({ ...wireImpression(), context }, BASE);
+    return validation.ok && validation.event.type === 'impression' ? validation.event.context : validation;
+  };
+  const given = { a: { b: [{}, null] } };
+  expect(read(given)).toBe(given);
+  expect(read(undefined)).toBeNull();
+  expect(read(null)).toBeNull();
+});
+
+test('a context that is no object, or too deep to be written down, is rejected', () => {
+  const context = (value: unknown) => rejection({ ...wireImpression(), context: value });
+  const expected = (shown: string) => `context is ${shown}, expected an object`;
+  expect(context('x')).toEqual(rejected('wrong_type', 'context', expected('"x"')));
+  expect(context([1])).toEqual(rejected('wrong_type', 'context', expected('[1]')));
+  const nested = (levels: number): unknown => (levels === 1 ? {} : { in: nested(levels - 1) });
+  expect(validateEvent({ ...wireImpression(), context: nested(100) }, BASE)).toMatchObject({ ok: true });
+  expect(context(nested(101))).toEqual(rejected('bad_value', 'context', 'context nests deeper than 100 levels'));
+  const lists = JSON.parse(`{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
+  expect(context(lists)).toEqual(rejected('bad_value', 'context', 'context nests deeper than 100 levels'));
 });
 
 test('the work of an event is its series, or the title where there is none', () => {
@@ -114,7 +137,7 @@ test('the work of an event is its series, or the title where there is none', () 
 test('an event has exactly the fields that are listed here, and the type, time and origin', () => {
   const names = shapes.map(({ fields }) => fields.map(({ name }) => name));
   const expected = [
-    [...(names[0] ?? []), 'type', 'event_time'],
+    [...(names[0] ?? []), 'type', 'event_time', 'context'],
     [...(names[1] ?? []), 'type', 'event_time', 'origin'],
     names[2] ?? [],
   ];

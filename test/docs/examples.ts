@@ -194,6 +194,7 @@ function impression(thing: Drawn, take: Take): Event {
     row_rank: Number(take('rank') ?? 1),
     position: Number(take('pos') ?? 1),
     token: take('token'),
+    context: null,
   };
 }
 

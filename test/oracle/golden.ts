@@ -95,6 +95,7 @@ function parseEvent(event: GoldenEvent): Event {
       row_rank: event.row_rank,
       position: event.position,
       token: event.token ?? null,
+      context: null,
     };
   return {
     type: 'playback',

@@ -110,6 +110,7 @@ function impression({ id, tile }: SeenSpec, place: Place): Impression {
     ...row,
     ...titleOf(place.work, episode),
     profile_type: null,
+    context: null,
   };
 }
 
