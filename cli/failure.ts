@@ -5,6 +5,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** What kafkajs throws where a broker that answered before does not any more. */
+const KAFKA_AWAY =
+  /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|NumberOfRetriesExceeded|NoBrokerAvailable|BrokerNotFound)/;
 const FORCED_EXIT_MS = 3_000;
 
 /**
@@ -23,6 +26,9 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return redactConnectionStrings(`error: unexpected: ${String(error)}`);
   // Whoever wrote such a message knew what it may hold.
   if (isForeseen(error) && !wantsStacks()) return `error: ${error.message}`;
+  if (KAFKA_AWAY.test(error.name) && !wantsStacks()) {
+    return `error: Kafka went away (${error.message}); check that it runs, and do the same again`;
+  }
   return redactConnectionStrings(`error: unexpected: ${stackOf(error)}`);
 }
 

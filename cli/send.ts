@@ -7,7 +7,7 @@ import { shutdownSignal } from '../platform/shutdown.ts';
 import { COMPRESSIONS, sendLines, type Compression, type Input, type SendResult } from '../send/send.ts';
 import { UsageError } from './failure.ts';
 import { grouped, print, printJson, say } from './output.ts';
-import { commandLog } from './servers.ts';
+import { commandLog, PATIENCE } from './servers.ts';
 import { startProgress } from './send-progress.ts';
 
 interface Options {
@@ -56,7 +56,7 @@ async function send(files: string[], options: Options): Promise<void> {
   const started = performance.now();
   const progress = startProgress(inputs.reduce((sum, { size }) => sum + size, 0));
   const result = await sendLines({
-    kafka: createKafka(client),
+    kafka: createKafka({ ...client, retry: PATIENCE }),
     inputs,
     impressionTopics: settings.impressionTopics,
     playbackTopics: settings.playbackTopics,

@@ -13,6 +13,9 @@ export function commandLog(name: string, settings: Settings): Logger {
   return createLogger({ name, level, secrets: secretsOf(settings) });
 }
 
+/** A Kafka that answered and went away is waited for: about a minute and a half, then it is better to say so. */
+export const PATIENCE = { retries: 20, initialRetryTime: 200, maxRetryTime: 5_000 };
+
 export interface WithDatabase {
   settings: Settings;
   pool: Pool;
@@ -46,7 +49,9 @@ export async function withDatabaseAndKafka(
   const { databaseUrl, kafka } = await resolveAddresses(settings, ['postgres', 'kafka'], say);
   const client = { ...kafka, clientId: `whence-${name}`, log: commandLog(name, settings) };
   if (!optional) await checkKafka(client);
-  await withPool(name, settings, databaseUrl, (pool) => work({ settings, pool, kafka: createKafka(client), client }));
+  await withPool(name, settings, databaseUrl, (pool) =>
+    work({ settings, pool, kafka: createKafka({ ...client, retry: PATIENCE }), client }),
+  );
 }
 
 async function withPool(

@@ -45,7 +45,7 @@ const AT_A_TIME = 200;
 export async function replayDeadLetters(pool: Pool, kafka: Kafka, filter: DeadLetterFilter): Promise<ReplayResult> {
   const { topics, last } = await scopeOf(pool, filter);
   const partitions = await partitionsOf(kafka, topics);
-  const producer = createProducer(kafka, { idempotent: true, retry: { retries: 8 } });
+  const producer = createProducer(kafka, { idempotent: true });
   await producer.connect();
   try {
     const outbox = new Outbox<LetterOf>(producer, partitions, kafkajs.CompressionTypes.LZ4);

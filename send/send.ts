@@ -70,8 +70,7 @@ const SLICES_A_SECOND = 20;
  */
 export async function sendLines(options: SendOptions): Promise<SendResult> {
   const targets = await withAdmin(options.kafka, (admin) => findTargets(admin, options));
-  // For about two minutes, then it is better to say so.
-  const producer = createProducer(options.kafka, { idempotent: true, retry: { retries: 8 } });
+  const producer = createProducer(options.kafka, { idempotent: true });
   await producer.connect();
   try {
     return await sendThrough(

@@ -19,6 +19,13 @@ group('an error is told', () => {
     expect(describe('a text')).toBe('error: unexpected: a text');
   });
 
+  test('in words where a server that was there went away', () => {
+    const error = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9092'), { name: 'KafkaJSConnectionError' });
+    expect(describe(error)).toBe(
+      'error: Kafka went away (connect ECONNREFUSED 127.0.0.1:9092); check that it runs, and do the same again',
+    );
+  });
+
   test.each([new TypeError('x'), Object.assign(new Error('x'), { name: 'KafkaJSProtocolError' })])(
     '%s is none of ours',
     (error) => {

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestStack, type TestStack } from '../../local/testing.ts';
@@ -203,6 +204,33 @@ let errorWorld: ReturnType<typeof world>;
 beforeAll(async () => {
   errorWorld = world('errors');
   await errorWorld;
+});
+
+// Last: it takes the broker away.
+describe('a broker that dies while lines are on their way', () => {
+  test('is waited for, and holds every line once, in order', async () => {
+    const { topics, send } = await world('killed');
+    const lines = Array.from({ length: 100_000 }, (_, i) => event('impression', `profile ${i % 40}`, i));
+    const sending = send([file('killed.ndjson', lines.join('\n'))]);
+    const delivered = async () => (await fetchBounds(admin, [topics.impressions])).get(topics.impressions) ?? [];
+    while ((await delivered()).every(({ next }) => next < 5_000)) await sleep(10);
+    await stack.kafka.kill();
+    await stack.restart('kafka');
+    const { code, stdout, stderr } = await sending;
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain('Sent 100,000 lines');
+    const numbers = new Map<string | null, number[]>();
+    for (const { key, value } of await readAll(topics.impressions)) {
+      const ofKey = numbers.get(key) ?? [];
+      numbers.set(key, ofKey);
+      ofKey.push((JSON.parse(value) as { n: number }).n);
+    }
+    expect(numbers.size).toBe(40);
+    for (const [key, sent] of numbers) {
+      const first = Number(key?.replace('profile ', ''));
+      expect(sent).toEqual(Array.from({ length: 2_500 }, (_, i) => first + i * 40));
+    }
+  });
 });
 
 /** Does not compress. */
