@@ -32,7 +32,7 @@ export async function commitDelta(
     await onStep('fenced');
     if (delta.touched.length > 0) {
       const before = await dailyShares(client, delta.touched);
-      await writePlays(client, delta.touched, delta.plays);
+      await writePlays(client, task, delta.touched, delta.plays);
       await onStep('plays written');
       await settleDiscoveries(client, delta.touched);
       await moveDaily(client, task, before, await dailyShares(client, delta.touched));

@@ -1,28 +1,21 @@
 import { once } from 'node:events';
-import type { Batch, Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { Policy } from '../attribution/policy.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { copartitionAssigner } from './assigner.ts';
 import { waitUntilCaughtUp } from './caught-up.ts';
 import type { OnStep } from './commit.ts';
-import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import { DeadLetterRelay } from './relay.ts';
 import { findGroupId } from './sql/find-group-id.ts';
 import { registerPolicy } from './sql/register-policy.ts';
-import { Task } from './task.ts';
+import { TaskSet } from './task-set.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 
 const SESSION_TIMEOUT_MS = 10_000;
 const HEARTBEAT_MS = 500;
 const FETCH_WAIT_MS = 100;
 const TICK_MS = 500;
-/** A task that another process took is taken back after this long, where the group still gives it to us. */
-const RETAKE_AFTER_MS = 1_000;
-/** How many records are read between two looks at heartbeat and memory. */
-const STRIDE = 4_000;
-/** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
-const STUCK_AFTER_MS = 60_000;
 /** kafkajs restarts a consumer that crashed; so often without any commit between, and it is no passing fault. */
 const MOST_CRASHES = 10;
 
@@ -124,216 +117,4 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     stop,
     caughtUp: () => Promise.race([waitUntilCaughtUp(pool, targets, ended.signal), done]),
   };
-}
-
-/** The tasks of this process, and what the consumer does with each of their topics. */
-class TaskSet {
-  readonly #options: SpeedLayerOptions;
-  readonly #topics: readonly string[];
-  readonly #consumer: Consumer;
-  readonly #bounds: () => ReturnType<typeof fetchBounds>;
-  readonly #tasks = new Map<number, Task>();
-  /** Partition numbers that the group gives us, each with a count of how often: a stale take-over finds itself outdated. */
-  #assigned = new Map<number, number>();
-  #generation = 0;
-  /** Topics of tasks that are not fetched just now. */
-  readonly #paused = new Set<string>();
-  onProgress: () => void = () => {};
-  onFatal: (error: Error) => void = () => {};
-
-  constructor(
-    options: SpeedLayerOptions,
-    topics: readonly string[],
-    consumer: Consumer,
-    bounds: () => ReturnType<typeof fetchBounds>,
-  ) {
-    this.#options = options;
-    this.#topics = topics;
-    this.#consumer = consumer;
-    this.#bounds = bounds;
-  }
-
-  /** The group has assigned partitions anew: takes the new ones, drops those that are others' now. */
-  assign(assignment: Record<string, number[]>): void {
-    const numbers = new Set(Object.values(assignment).flat());
-    this.#generation++;
-    this.#assigned = new Map([...numbers].map((number) => [number, this.#generation]));
-    for (const [number, task] of this.#tasks) {
-      if (numbers.has(number)) {
-        this.#seek(task);
-      } else {
-        task.abandon();
-        this.#tasks.delete(number);
-      }
-    }
-    const fresh = [...numbers].filter((number) => !this.#tasks.has(number));
-    fresh.forEach((number) => this.#pauseAll(number));
-    this.#options.log.info({ partitions: [...numbers].sort((a, b) => a - b) }, 'partitions assigned');
-    void this.#take(fresh, this.#generation);
-  }
-
-  /** Reads a batch into its task; what must wait is kept there, and no more of its topic is fetched meanwhile. */
-  async readBatch(payload: EachBatchPayload): Promise<void> {
-    const { batch } = payload;
-    const task = this.#tasks.get(batch.partition);
-    if (task === undefined || task.ended) return;
-    const topic = this.#topics.indexOf(batch.topic);
-    const goOn = async () => {
-      await payload.heartbeat();
-      return payload.isRunning() && !payload.isStale() && !task.ended;
-    };
-    try {
-      task.noteHighWatermark(topic, Number(batch.highWatermark));
-      if (!(await this.#continues(task, topic, batch))) return;
-      task.offer(topic, batch.messages, Number(batch.lastOffset()) + 1);
-      await this.#readOn(task, goOn);
-      if (task.waiting(topic)) this.#pause(task, topic);
-    } catch (error) {
-      if (!isOurs(error)) throw error;
-      this.onFatal(error);
-    }
-  }
-
-  skipTo(topic: string, partition: number, offset: number): void {
-    const task = this.#tasks.get(partition);
-    if (task?.ended === false && !task.recovering) task.skipTo(this.#topics.indexOf(topic), offset);
-  }
-
-  tick(): void {
-    for (const task of this.#tasks.values()) {
-      task.tick();
-      if (task.anyWaiting && !task.full) void this.#readOn(task, () => Promise.resolve(!task.full && !task.ended));
-    }
-  }
-
-  /** Commits all that was read; topics at their end no longer hold back the watermark. */
-  async settle(): Promise<void> {
-    await Promise.all([...this.#tasks.values()].map((task) => task.commitNow(true)));
-  }
-
-  abandon(): void {
-    this.#assigned.clear();
-    for (const task of this.#tasks.values()) task.abandon();
-  }
-
-  async #take(numbers: readonly number[], generation: number): Promise<void> {
-    if (numbers.length === 0) return;
-    const current = (number: number) => this.#assigned.get(number) === generation;
-    try {
-      const bounds = await this.#bounds();
-      for (const number of numbers) {
-        if (!current(number)) continue;
-        const task = await Task.take({
-          number,
-          topics: this.#topics,
-          policy: this.#options.policy,
-          pool: this.#options.pool,
-          log: this.#options.log,
-          bounds: this.#topics.map((topic) => bounds.get(topic)?.[number] ?? { earliest: 0, next: 0 }),
-          acceptDataLoss: this.#options.acceptDataLoss ?? false,
-          onStep: this.#options.onStep,
-          onCommit: () => this.onProgress(),
-          onLost: (reason) => this.#lose(number, reason),
-        });
-        if (!current(number)) {
-          task.abandon();
-          continue;
-        }
-        this.#tasks.set(number, task);
-        this.#seek(task);
-        this.#resumeAll(number);
-      }
-    } catch (error) {
-      this.onFatal(error instanceof Error ? error : new Error(String(error)));
-    }
-  }
-
-  /** A task is no longer ours. Where the group still gives it to us, whoever took it was mistaken: take it back. */
-  #lose(number: number, reason: Error): void {
-    this.#tasks.delete(number);
-    if (!(reason instanceof FencedError)) {
-      this.onFatal(reason);
-      return;
-    }
-    this.#options.log.warn({ task: number }, reason.message);
-    const generation = this.#assigned.get(number);
-    if (generation === undefined) return;
-    this.#pauseAll(number);
-    setTimeout(() => {
-      if (this.#assigned.get(number) === generation) void this.#take([number], generation);
-    }, RETAKE_AFTER_MS).unref();
-  }
-
-  /**
-   * Whether a batch was fetched from where we are. Where it was not (kafkajs begins anew somewhere when an offset is out of
-   * range), it must not be read: the log has lost records, or was cut, or this is a leftover of an earlier assignment.
-   *
-   * @throws RecordsLostError, TopicRecreatedError
-   */
-  async #continues(task: Task, topic: number, batch: Batch): Promise<boolean> {
-    // Part of kafkajs's Batch, though not of its types.
-    const { fetchedOffset } = batch as Batch & { fetchedOffset: string };
-    const expected = task.offeredTo(topic);
-    if (Number(fetchedOffset) === expected) return true;
-    const bounds = (await this.#bounds()).get(batch.topic)?.[batch.partition];
-    if (bounds !== undefined && bounds.earliest > expected) {
-      throw new RecordsLostError(batch.topic, batch.partition, expected, bounds.earliest, 'reading on');
-    }
-    if (bounds !== undefined && bounds.next < expected) {
-      const why = `it ends at offset ${bounds.next}, and ${expected} was reached before`;
-      throw new TopicRecreatedError(batch.topic, batch.partition, why);
-    }
-    this.#consumer.seek({ topic: batch.topic, partition: batch.partition, offset: String(task.offeredTo(topic)) });
-    return false;
-  }
-
-  /** Reads what the task has been offered, as far as no topic must wait for another; then topics may be fetched again. */
-  async #readOn(task: Task, goOn: () => Promise<boolean>): Promise<void> {
-    try {
-      while (task.readSome(STRIDE)) {
-        task.commitSoon();
-        const begun = Date.now();
-        do {
-          if (Date.now() - begun < STUCK_AFTER_MS && !(await goOn())) return;
-        } while (task.full && (await task.relieve(HEARTBEAT_MS)));
-      }
-      task.commitSoon();
-      this.#topics.forEach((_, topic) => {
-        if (!task.waiting(topic)) this.#resume(task, topic);
-      });
-    } catch (error) {
-      if (!isOurs(error)) throw error;
-      this.onFatal(error);
-    }
-  }
-
-  #seek(task: Task): void {
-    task.forgetOffers();
-    this.#topics.forEach((topic, index) => {
-      this.#consumer.seek({ topic, partition: task.number, offset: String(task.position(index)) });
-    });
-  }
-
-  #pauseAll(number: number): void {
-    this.#consumer.pause(this.#topics.map((topic) => ({ topic, partitions: [number] })));
-  }
-
-  #resumeAll(number: number): void {
-    this.#consumer.resume(this.#topics.map((topic) => ({ topic, partitions: [number] })));
-  }
-
-  #pause(task: Task, index: number): void {
-    this.#paused.add(`${index} ${task.number}`);
-    this.#consumer.pause([{ topic: this.#topics[index], partitions: [task.number] }]);
-  }
-
-  #resume(task: Task, index: number): void {
-    if (!this.#paused.delete(`${index} ${task.number}`)) return;
-    this.#consumer.resume([{ topic: this.#topics[index], partitions: [task.number] }]);
-  }
-}
-
-/** Errors that end the process with their own words; what kafkajs throws is its to handle. */
-function isOurs(error: unknown): error is Error {
-  return error instanceof Error && !error.name.startsWith('KafkaJS');
 }

@@ -5,22 +5,24 @@ import type { TouchedKey } from '../task-state.ts';
 /**
  * Replaces the plays of the touched keys that end where something changed, or later: what is derived now is written, what
  * is no longer derived (a play that became one with another, or starts earlier now) goes.
+ * A producer that spreads a profile over partitions gives two tasks a part of its plays each; neither deletes the other's.
  *
  * Rows come as one JSON text: a single parameter, whatever the number of columns and the length of their arrays.
  */
 export async function writePlays(
   database: Queryable,
+  task: number,
   touched: readonly TouchedKey[],
   plays: readonly PlayRow[],
 ): Promise<void> {
   await database.query(
     `delete from whence.speed_plays p
      using json_to_recordset($1) as t (profile_id text, work_id text, affected_from timestamptz)
-     where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from
+     where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from and p.task = $3
        and not exists (
          select from json_to_recordset($2) as n (play_id uuid) where n.play_id = p.play_id
        )`,
-    [JSON.stringify(touched), JSON.stringify(plays.map(({ play_id }) => ({ play_id })))],
+    [JSON.stringify(touched), JSON.stringify(plays.map(({ play_id }) => ({ play_id }))), task],
   );
   if (plays.length === 0) return;
   await database.query(
