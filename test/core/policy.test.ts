@@ -85,7 +85,8 @@ function hashWith(path: string, value: unknown): string {
 
 describe('the hash', () => {
   test('is 16 hexadecimal digits, and stays what it is', () => {
-    expect(defaultPolicy.hash).toMatch(/^[0-9a-f]{16}$/);
+    // Stored plays name it. It changes with what the default policy says, and never with how the code is written.
+    expect(defaultPolicy.hash).toBe('92065c9b6f96eca0');
     expect(compilePolicy(defaultPolicyFile).hash).toBe(defaultPolicy.hash);
   });
 
