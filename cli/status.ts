@@ -35,6 +35,7 @@ interface Stream {
   watermark_delay_ms: number | null;
 }
 
+const NOT_RUNNING = 'does not run; start it with: npx whence up';
 const TITLES: Record<Kind, string> = { postgres: 'Postgres', kafka: 'Kafka', temporal: 'Temporal' };
 
 /** `whence status`: what runs, and how fresh the answers are. */
@@ -42,7 +43,10 @@ export function statusCommand(): Command {
   return new Command('status')
     .description('What runs, how far the stream is, and how fresh its answers are. Starts nothing.')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nThe exit code is 1 where a server does not run or answer, or the schema is not current.')
+    .addHelpText(
+      'after',
+      '\nThe exit code is 1 where a server that is needed does not run or answer, or the schema is not current.',
+    )
     .action((options: { json?: true }) => status(options.json ?? false));
 }
 
@@ -52,7 +56,11 @@ async function status(json: boolean): Promise<void> {
   const [kafka, temporal] = await Promise.all([probeKafka(settings, found), probeTemporal(found)]);
   const { server: postgres, stream } = await probePostgres(settings, found, kafka.up);
   const servers = [postgres, kafka, temporal];
-  if (servers.some(({ problem }) => problem !== null)) process.exitCode = 1;
+  // Whoever only streams needs no Temporal: it is missed where it was named, or was started and is gone.
+  const missed = servers.filter(
+    ({ server, problem }) => problem !== null && !(server === 'temporal' && problem === NOT_RUNNING),
+  );
+  if (missed.length > 0) process.exitCode = 1;
   if (json) {
     printJson({ servers, stream });
     return;
@@ -64,7 +72,7 @@ async function status(json: boolean): Promise<void> {
 async function probe(server: Kind, found: FoundServers, work: () => Promise<void>): Promise<ServerStatus> {
   const place = found[server];
   const { where = null, from = null } = place ?? {};
-  if (place === null) return { server, where, from, up: false, problem: 'does not run; start it with: npx whence up' };
+  if (place === null) return { server, where, from, up: false, problem: NOT_RUNNING };
   try {
     await work();
     return { server, where, from, up: true, problem: null };

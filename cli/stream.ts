@@ -9,6 +9,7 @@ import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
+import { UsageError } from './failure.ts';
 import { waitUntilCaughtUp } from '../streaming/caught-up.ts';
 import { Processes } from '../streaming/processes.ts';
 import { startSpeedLayer } from '../streaming/speed-layer.ts';
@@ -121,9 +122,7 @@ async function loadPolicy(file: string | null): Promise<Policy> {
   try {
     return compilePolicy(JSON.parse(text));
   } catch (error) {
-    throw new Error(`WHENCE_POLICY ${file}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw new UsageError(`WHENCE_POLICY ${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

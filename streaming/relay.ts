@@ -21,7 +21,7 @@ interface LetterToRelay {
 }
 
 /**
- * Sends dead letters on from their table to the dead-letter topic, as they were, with the reason in the headers. The rows
+ * Sends dead letters on from their table to the dead-letter topic: the value as it was, its key and the reason as headers. The rows
  * are what counts: a letter is sent at least once, and `whence.id` in its headers tells a second copy.
  */
 export class DeadLetterRelay {
@@ -93,10 +93,12 @@ export class DeadLetterRelay {
 
 function letterMessage(letter: LetterToRelay) {
   return {
-    key: letter.key,
+    // A key of its own, so that a letter that is sent again goes to the same partition, where the broker knows it.
+    key: `${letter.topic}/${letter.partition}/${letter.offset}`,
     value: letter.value,
     headers: {
       'whence.id': String(letter.id),
+      ...(letter.key !== null && { 'whence.key': letter.key }),
       'whence.topic': letter.topic,
       'whence.partition': String(letter.partition),
       'whence.offset': String(letter.offset),
