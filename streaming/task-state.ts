@@ -128,7 +128,7 @@ export class TaskState {
   }
 
   /**
-   * Reads the next record of a topic.
+   * Reads the next record of a topic. What was committed comes first, of all topics; nothing may be derived before.
    *
    * @param committed the record was committed before: it rebuilds state and counts for nothing
    */

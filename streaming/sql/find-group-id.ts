@@ -7,7 +7,7 @@ import type { Queryable } from '../../platform/postgres.ts';
 export async function findGroupId(database: Queryable, prefix = 'whence-speed'): Promise<string> {
   await database.query('insert into whence.installation default values on conflict do nothing');
   const { rows } = await database.query<{ name: string }>(
-    `select $1 || '-' || left(md5(id::text || current_database()), 12) as name from whence.installation`,
+    `select $1::text || '-' || left(md5(id::text || current_database()), 12) as name from whence.installation`,
     [prefix],
   );
   return rows[0].name;

@@ -1,0 +1,170 @@
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { Admin, Kafka } from 'kafkajs';
+import { prefixOf } from '../archive/file.ts';
+import { findInstallation } from '../archive/manifest.ts';
+import { removeOrphans } from '../archive/orphans.ts';
+import { ArchiveWriter } from '../archive/writer.ts';
+import type { Logger } from '../platform/log.ts';
+import { isPassing } from '../platform/passing.ts';
+import type { Pool } from '../platform/postgres.ts';
+import type { Storage } from '../platform/storage.ts';
+import { copartitionAssigner } from './assigner.ts';
+import { archiveTargets, waitUntilArchived } from './archiver-caught-up.ts';
+import type { OnArchiveStep } from './archiver-commit.ts';
+import { ArchiveTaskSet, type RollLimits } from './archiver-tasks.ts';
+import { findGroupId } from './sql/find-group-id.ts';
+import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
+
+const SESSION_TIMEOUT_MS = 10_000;
+const HEARTBEAT_MS = 500;
+const FETCH_WAIT_MS = 500;
+const TICK_MS = 250;
+/** How often it is looked where the logs end. */
+const LOOK_MS = 30_000;
+/** kafkajs restarts a consumer that crashed; so often without any commit between, and it is no passing fault. */
+const MOST_CRASHES = 10;
+
+/** Files of half a million records, a few of them an hour where little comes; a quarter of a gigabyte of memory. */
+export const ROLL_LIMITS: RollLimits = {
+  rows: 500_000,
+  bytes: 192 * 1024 * 1024,
+  ms: 5 * 60 * 1000,
+  heldBytes: 256 * 1024 * 1024,
+};
+
+export interface ArchiverOptions extends TopicSettings {
+  kafka: Kafka;
+  pool: Pool;
+  storage: Storage;
+  log: Logger;
+  acceptDataLoss?: boolean;
+  /** Departures from `ROLL_LIMITS`. */
+  roll?: Partial<RollLimits>;
+  onStep?: OnArchiveStep;
+  /** After how long without a sign of life a process loses its partitions; 10 s by default. */
+  sessionTimeoutMs?: number;
+  /** How often it is looked where the logs end; half a minute by default. */
+  lookMs?: number;
+}
+
+export interface Archiver {
+  topics: SourceTopics;
+  /** Resolves when it has stopped; rejects with what ended it. */
+  done: Promise<void>;
+  /** Resolves when everything that was in the logs at the start is archived, by whichever process. */
+  caughtUp(): Promise<void>;
+  /** Archives what was read, then leaves the group. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the archiver in this process: joins the group, and archives the topic-partitions that it is given. What earlier
+ * processes published and never committed is removed on the way.
+ *
+ * @throws MissingTopicError, UnequalPartitionsError
+ */
+export async function startArchiver(options: ArchiverOptions): Promise<Archiver> {
+  const { kafka, pool, storage, log } = options;
+  const admin = kafka.admin();
+  await admin.connect();
+  const { topics, targets, prefix, groupId } = await prepare(options, admin).catch(async (error: unknown) => {
+    await admin.disconnect();
+    throw error;
+  });
+  const scratch = await fs.mkdtemp(path.join(os.tmpdir(), 'whence-archive-'));
+  const writer = await ArchiveWriter.open();
+  const consumer = kafka.consumer({
+    groupId,
+    partitionAssigners: [copartitionAssigner],
+    sessionTimeout: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
+    heartbeatInterval: HEARTBEAT_MS,
+    maxWaitTimeInMs: FETCH_WAIT_MS,
+    maxBytesPerPartition: 2 * 1024 * 1024,
+    allowAutoTopicCreation: false,
+  });
+  const bounds = () => fetchBounds(admin, topics.names);
+  const limits = { ...ROLL_LIMITS, ...options.roll };
+  const tasks = new ArchiveTaskSet(options, limits, { storage, prefix, scratch }, writer, consumer, bounds);
+
+  let failure: Error | null = null;
+  let stopping: Promise<void> | null = null;
+  const ended = new AbortController();
+  const sweeping = removeOrphans(storage, prefix, pool).then(
+    (removed) => removed.length > 0 && log.info({ removed }, 'removed files of the archive that were never committed'),
+    (error: unknown) => log.warn({ err: error }, 'could not look for files of the archive that were never committed'),
+  );
+  const noteEnds = () =>
+    tasks.noteEnds().catch((error: unknown) => {
+      // Where the logs end is told again by the next look.
+      if (error instanceof Error && (isPassing(error) || error.name.startsWith('KafkaJS'))) return;
+      fail(error instanceof Error ? error : new Error(String(error)));
+    });
+  const end = async (): Promise<void> => {
+    clearInterval(ticker);
+    clearInterval(looker);
+    await tasks.settle();
+    if (failure === null) await noteEnds();
+    await consumer.disconnect();
+    await tasks.abandon();
+    await sweeping;
+    writer.close();
+    await fs.rm(scratch, { recursive: true, force: true });
+    await admin.disconnect();
+    ended.abort();
+  };
+  const stop = () => (stopping ??= end());
+  const fail = (error: Error): void => {
+    failure ??= error;
+    void stop();
+  };
+  const ticker = setInterval(() => tasks.tick(), TICK_MS);
+  const looker = setInterval(() => void noteEnds(), options.lookMs ?? LOOK_MS);
+  const done = (async () => {
+    await once(ended.signal, 'abort');
+    if (failure !== null) throw failure;
+  })();
+  // Whoever never asks for `done` still hears of a failure from `caughtUp`.
+  done.catch(() => {});
+  let crashes = 0;
+  tasks.onProgress = () => (crashes = 0);
+  tasks.onFatal = fail;
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (stopping === null && (!payload.restart || ++crashes >= MOST_CRASHES)) fail(payload.error);
+  });
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => tasks.assign(payload.memberAssignment));
+  // kafkajs passes over a fetch without any record for us (transaction markers); the position must follow.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
+    if (payload.batchSize === 0) tasks.skipTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topics: topics.names, fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    partitionsConsumedConcurrently: topics.partitions * topics.names.length,
+    eachBatch: (payload) => tasks.readBatch(payload),
+  });
+  return {
+    topics,
+    done,
+    stop,
+    caughtUp() {
+      tasks.rollAt(new Map([...targets].map(([name, { next }]) => [name, next])));
+      return Promise.race([waitUntilArchived(pool, targets, ended.signal), done]);
+    },
+  };
+}
+
+/** Looks at the topics, and where they end; finds the names of what belongs to this installation. */
+async function prepare(options: ArchiverOptions, admin: Admin) {
+  const { pool } = options;
+  const topics = await findTopics(admin, options);
+  return {
+    topics,
+    targets: await archiveTargets(pool, admin, topics.names),
+    prefix: prefixOf(await findInstallation(pool)),
+    groupId: await findGroupId(pool, 'whence-archive'),
+  };
+}

@@ -1,0 +1,175 @@
+import fc from 'fast-check';
+import type { KafkaMessage } from 'kafkajs';
+import { expect, test } from 'vitest';
+import { defaultPolicy } from '../../attribution/policy.ts';
+import type { PlayRow } from '../../streaming/play-row.ts';
+import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { groups } from '../oracle/order.ts';
+import { oracle, speedLedger, type LogRecord } from '../oracle/oracle.ts';
+import { crowdedWorld, world } from '../oracle/worlds.ts';
+
+/** What Postgres keeps of one task, by the rules of the commit. */
+class Tables {
+  readonly plays = new Map<string, PlayRow>();
+  readonly ledger = new Map<string, number>();
+  offsets: Delta['offsets'] = {};
+  replay: Delta['replay'] = {};
+
+  apply(delta: Delta): void {
+    for (const key of delta.touched) {
+      for (const [id, play] of this.plays) {
+        const ofKey = play.profile_id === key.profile_id && play.work_id === key.work_id;
+        if (ofKey && play.ended_at >= key.affected_from) this.plays.delete(id);
+      }
+    }
+    for (const play of delta.plays) this.plays.set(play.play_id, play);
+    for (const row of delta.ledger) {
+      for (const outcome of ['applied', 'duplicate', 'late', 'excluded'] as const) {
+        const cell = `${row.topic} ${row.epoch_day} ${outcome}`;
+        if (row[outcome] > 0) this.ledger.set(cell, (this.ledger.get(cell) ?? 0) + row[outcome]);
+      }
+    }
+    this.offsets = delta.offsets;
+    this.replay = delta.replay;
+  }
+}
+
+interface Counts {
+  crashes: number;
+  dropped: number;
+}
+
+/**
+ * Reads the log of one partition number with a state that is thrown away now and then, as a crash does, and rebuilt from
+ * what was committed. `choose` decides which topic is read next, and when there is a commit or a crash.
+ */
+function readWithCrashes(log: readonly LogRecord[], topics: string[], choose: () => number, counts: Counts): Tables {
+  const logs = topics.map((topic) => log.filter((record) => record.topic === topic).map(message));
+  const tables = new Tables();
+  for (;;) {
+    const state = new TaskState(0, topics, defaultPolicy, tables.offsets, tables.replay);
+    const committed = topics.map((topic) => tables.offsets[topic]?.next ?? 0);
+    if (topics.some((_, topic) => state.position(topic) > 0)) counts.dropped++;
+    const below = (ends: number[]) => ends.flatMap((end, topic) => (state.position(topic) < end ? [topic] : []));
+    // First what was committed, of all topics, in any order; then the rest.
+    const open = () => (recovering() ? below(committed) : below(logs.map((records) => records.length)));
+    const recovering = () => below(committed).length > 0;
+    let crashed = false;
+    while (open().length > 0 && !crashed) {
+      const topic = open()[choose() % open().length];
+      const offset = state.position(topic);
+      state.read(topic, logs[topic][offset], offset < committed[topic]);
+      if (recovering()) continue;
+      const event = choose() % 16;
+      if (event < 5) {
+        tables.apply(state.takeDelta(topics.map(() => false)));
+        state.evict();
+      }
+      crashed = event === 15 && counts.crashes++ < 40;
+    }
+    if (crashed) continue;
+    tables.apply(state.takeDelta(topics.map(() => false)));
+    return tables;
+  }
+}
+
+function message(record: LogRecord, offset: number): KafkaMessage {
+  return {
+    key: null,
+    value: Buffer.from(JSON.stringify(record.event)),
+    timestamp: '-1',
+    attributes: 0,
+    offset: String(offset),
+    headers: {},
+  };
+}
+
+test.each([
+  ['hostile little worlds', world, 1_000],
+  ['worlds whose paths overflow', crowdedWorld, 100],
+] as const)(
+  'crashes, replays and dropped facts leave the plays and the ledger of the oracle: %s',
+  (_, worlds, runs) => {
+    const total = { crashes: 0, dropped: 0 };
+    fc.assert(
+      fc.property(worlds, fc.infiniteStream(fc.nat()), (log, choices) => {
+        const choose = () => choices.next().value;
+        for (const ofPartition of groups(log, (record) => String(record.partition))) {
+          const counts = { crashes: 0, dropped: 0 };
+          const topics = [...new Set(ofPartition.map((record) => record.topic))].sort();
+          const tables = readWithCrashes(ofPartition, topics, choose, counts);
+          total.crashes += counts.crashes;
+          total.dropped += counts.dropped;
+          const expected = oracle(ofPartition, 'speed').plays;
+          expect(comparable([...tables.plays.values()])).toEqual(comparable(expected.map(asRow)));
+          const counted = speedLedger(ofPartition).flatMap((row) =>
+            (['applied', 'duplicate', 'late', 'excluded'] as const).flatMap((outcome) =>
+              row[outcome] > 0
+                ? [[`${row.topic} ${Date.parse(row.day) / 86_400_000} ${outcome}`, row[outcome]] as const]
+                : [],
+            ),
+          );
+          expect(tables.ledger).toEqual(new Map(counted));
+        }
+      }),
+      { numRuns: runs },
+    );
+    expect(total.crashes).toBeGreaterThan(runs / 2);
+    expect(total.dropped).toBeGreaterThan(0);
+  },
+);
+
+type Comparable = Pick<
+  PlayRow,
+  | 'profile_id'
+  | 'work_id'
+  | 'started_at'
+  | 'ended_at'
+  | 'watched_ms'
+  | 'qualified'
+  | 'playback_ids'
+  | 'rule'
+  | 'sop_surface'
+  | 'sop_row_type'
+  | 'sop_impression_id'
+  | 'sop_evidence'
+  | 'orphan_token'
+  | 'path_impression_id'
+  | 'path_touched_at'
+  | 'touches_omitted'
+>;
+
+function comparable(plays: Comparable[]): Comparable[] {
+  const place = (play: Comparable) => `${play.profile_id}\0${play.work_id}\0${play.started_at}`;
+  return plays
+    .map((play) => ({
+      profile_id: play.profile_id,
+      work_id: play.work_id,
+      started_at: play.started_at,
+      ended_at: play.ended_at,
+      watched_ms: play.watched_ms,
+      qualified: play.qualified,
+      playback_ids: play.playback_ids,
+      rule: play.rule,
+      sop_surface: play.sop_surface,
+      sop_row_type: play.sop_row_type,
+      sop_impression_id: play.sop_impression_id,
+      sop_evidence: play.sop_evidence,
+      orphan_token: play.orphan_token,
+      path_impression_id: play.path_impression_id,
+      path_touched_at: play.path_touched_at,
+      touches_omitted: play.touches_omitted,
+    }))
+    .sort((a, b) => (place(a) < place(b) ? -1 : 1));
+}
+
+function asRow(play: ReturnType<typeof oracle>['plays'][number]): Comparable {
+  const iso = (time: number) => new Date(time).toISOString();
+  return {
+    ...play,
+    started_at: iso(play.started_at),
+    ended_at: iso(play.ended_at),
+    path_impression_id: play.path.map((touch) => touch.impression_id),
+    path_touched_at: play.path.map((touch) => iso(touch.touched_at)),
+  };
+}
