@@ -59,6 +59,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./stream.ts')).streamCommand(),
   },
   {
+    name: 'archive',
+    group: EVENTS,
+    summary: 'keep every event for good, as Parquet files',
+    load: async () => (await import('./archive.ts')).archiveCommand(),
+  },
+  {
     name: 'explain',
     group: ANSWERS,
     summary: 'why a play is credited to its row, and why the others lost',

@@ -127,6 +127,11 @@ export class ArchiveTask {
     return this.#position;
   }
 
+  /** The offset up to which it was rolled: where the next file begins. */
+  get rolledTo(): number {
+    return this.#from;
+  }
+
   /** Whether something was read that is not yet rolled. */
   get pending(): boolean {
     return this.#position > this.#from;
@@ -160,20 +165,26 @@ export class ArchiveTask {
     return this.pending ? Date.now() - this.#begunAt : 0;
   }
 
-  /** To be awaited before `read`, after each `roll`. */
-  async ready(): Promise<void> {
+  /** Gets ready to read. */
+  async prepare(): Promise<void> {
     if (this.#buffer !== null || this.#ended) return;
     const buffer = await this.#options.writer.begin();
     if (this.#buffer !== null || this.#ended) await buffer.drop();
     else this.#buffer = buffer;
   }
 
+  /** Whether records can be read. Another's roll may come between `prepare` and whoever waited for it. */
+  get prepared(): boolean {
+    return this.#buffer !== null;
+  }
+
   /**
-   * Reads the next record; one before the position is passed over.
+   * Reads the next record, when `prepared`; one before the position is passed over.
    *
    * @throws TopicRecreatedError where the last committed record is another one now
    */
   read(message: KafkaMessage): void {
+    if (this.#buffer === null) throw new Error(`${this.topic}/${this.partition} is not prepared to read`);
     const offset = Number(message.offset);
     if (offset < this.#position) return;
     if (offset === this.#mark?.offset) this.#compare(message, this.#mark);
@@ -183,7 +194,7 @@ export class ArchiveTask {
     const stampedAt = Number(message.timestamp);
     const read = parseRecord(message.value, stampedAt);
     if (!read.ok) return;
-    this.#buffer?.append({ offset, stampedAt, event: read.event });
+    this.#buffer.append({ offset, stampedAt, event: read.event });
     this.#bytes += message.value?.length ?? 0;
   }
 
@@ -194,8 +205,8 @@ export class ArchiveTask {
 
   /** Makes a file of what is pending, and commits it; resolves when that is done, or the task is lost. */
   async roll(): Promise<void> {
-    if (this.#rolling !== null) await this.#rolling;
-    if (this.#rolling !== null || !this.pending || this.#ended) return;
+    while (this.#rolling !== null) await this.#rolling;
+    if (!this.pending || this.#ended) return;
     const range = { from: this.#from, to: this.#position, buffer: this.#buffer, last: this.#last };
     this.#writing = this.#bytes;
     this.#buffer = null;

@@ -94,7 +94,9 @@ export class ArchiveTaskSet {
     try {
       if (!(await this.#continues(task, batch))) return;
       for (let i = 0; i < batch.messages.length; i += STRIDE) {
-        if (!(await this.#makeRoom(task, payload.heartbeat, stale))) return;
+        do {
+          if (!(await this.#makeRoom(task, () => payload.heartbeat(), stale))) return;
+        } while (!task.prepared);
         for (const message of batch.messages.slice(i, i + STRIDE)) task.read(message);
         this.#rollWhereDue();
       }
@@ -252,7 +254,7 @@ export class ArchiveTaskSet {
       if (!full && this.#held() < 2 * this.#limits.heldBytes) break;
       await sleep(WAIT_MS);
     }
-    await task.ready();
+    await task.prepare();
     return !stale();
   }
 
@@ -268,7 +270,7 @@ export class ArchiveTaskSet {
     for (const [name, task] of this.#tasks) {
       if (task.rolling || !task.pending) continue;
       const target = this.#targets.get(name);
-      const awaited = target !== undefined && task.position >= target;
+      const awaited = target !== undefined && task.position >= target && task.rolledTo < target;
       if (task.rows >= rows || task.gathered >= bytes || task.pendingMs >= ms || awaited) void task.roll();
       else if (task.gathered > (largest?.gathered ?? 0)) largest = task;
     }

@@ -75,7 +75,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
     throw error;
   });
   const scratch = await fs.mkdtemp(path.join(os.tmpdir(), 'whence-archive-'));
-  const writer = await ArchiveWriter.open();
+  const writer = await ArchiveWriter.open(scratch);
   const consumer = kafka.consumer({
     groupId,
     partitionAssigners: [copartitionAssigner],

@@ -2,6 +2,7 @@
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Kafka, KafkaMessage } from 'kafkajs';
@@ -32,6 +33,7 @@ export class World {
   readonly playback: string;
   readonly dlq: string;
   readonly partitions: number;
+  readonly dataDir: string;
 
   private constructor(
     kafka: Kafka,
@@ -40,6 +42,7 @@ export class World {
     brokers: string[],
     name: string,
     partitions: number,
+    directory: string,
   ) {
     this.kafka = kafka;
     this.pool = pool;
@@ -47,8 +50,10 @@ export class World {
     this.impressions = `impressions-${name}`;
     this.playback = `playback-${name}`;
     this.dlq = `dlq-${name}`;
+    this.dataDir = path.join(directory, `data-${name}`);
     this.env = {
       ...process.env,
+      WHENCE_DATA_DIR: this.dataDir,
       DATABASE_URL: databaseUrl,
       KAFKA_BROKERS: brokers.join(','),
       WHENCE_IMPRESSION_TOPICS: this.impressions,
@@ -64,7 +69,7 @@ export class World {
     const log = silentLogger();
     const kafka = createKafka({ brokers, clientId: 'whence-test', log });
     const pool = await openPool({ databaseUrl, applicationName: 'whence-test', log, max: 4 });
-    const world = new World(kafka, pool, databaseUrl, [...brokers], name, partitions);
+    const world = new World(kafka, pool, databaseUrl, [...brokers], name, partitions, stack.directory);
     await world.createTopics();
     return world;
   }
