@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { compilePolicy, defaultPolicy, type Policy } from '../attribution/policy.ts';
 import { resolveAddresses, type Addresses } from '../local/addresses.ts';
 import { createKafka } from '../platform/kafka.ts';
-import { createLogger } from '../platform/log.ts';
+import { createLogger, type Logger } from '../platform/log.ts';
 import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
@@ -19,16 +19,23 @@ interface Options {
   processes: number;
   untilCaughtUp?: true;
   acceptDataLoss?: true;
+  archive: boolean;
 }
 
 const CONNECTIONS = 8;
 
-/** `whence stream`: the speed layer. */
+/** One archiver keeps up with about two processes of the speed layer. */
+const STREAMS_AN_ARCHIVER = 2;
+const UNTIL = ['--until-caught-up'];
+const LAUNCHER = fileURLToPath(new URL('whence.js', import.meta.url));
+
+/** `whence stream`: the speed layer, and the archiver in processes of its own. */
 export function streamCommand(): Command {
   return new Command('stream')
     .description('attribute plays as events come: reads Kafka, writes Postgres, correct after any restart')
     .option('--processes <n>', 'how many processes share the partitions', wholeNumber, 1)
     .option('--until-caught-up', 'end, all committed, once everything that was there at the start is read')
+    .option('--no-archive', 'attribute only: "whence archive" runs elsewhere, or events are not to be kept')
     .option('--accept-data-loss', 'where Kafka no longer holds what was to be read, go on with what it holds')
     .action(run);
 }
@@ -55,14 +62,20 @@ async function runHere(options: Options, settings: Settings, addresses: Needed):
       log,
       acceptDataLoss: options.acceptDataLoss,
     });
-    onShutdown(() => layer.stop());
+    const archivers = startArchivers(options, addresses, log);
+    const archived = archivers?.done;
+    const stop = async () => void (await Promise.all([layer.stop(), archivers?.stop()]));
+    onShutdown(stop);
     // A parent that started several of us and is gone wants none of us any more.
-    process.once('disconnect', () => void layer.stop());
-    if (options.untilCaughtUp) {
-      await layer.caughtUp();
-      await layer.stop();
+    process.once('disconnect', () => void stop());
+    try {
+      if (options.untilCaughtUp) await Promise.all([layer.caughtUp(), archived]);
+      else await Promise.race([layer.done, archived ?? layer.done]);
+    } finally {
+      // Whichever ends, ends the other.
+      await stop();
     }
-    await layer.done;
+    await Promise.all([layer.done, archived]);
   } finally {
     if (process.connected) process.disconnect();
     await pool.end();
@@ -76,30 +89,55 @@ async function runProcesses(options: Options, settings: Settings, addresses: Nee
     await admin.connect();
     const topics = await findTopics(admin, { ...settings, brokers: addresses.kafka.brokers });
     const targets = await fetchBounds(admin, topics.names);
-    const launcher = fileURLToPath(new URL('whence.js', import.meta.url));
     const processes = new Processes({
       count: options.processes,
-      command: [process.execPath, launcher, 'stream', ...(options.acceptDataLoss ? ['--accept-data-loss'] : [])],
-      env: {
-        ...process.env,
-        DATABASE_URL: addresses.databaseUrl,
-        KAFKA_BROKERS: addresses.kafka.brokers.join(','),
-      },
+      command: [process.execPath, LAUNCHER, 'stream', '--no-archive', ...lossOf(options)],
+      env: environmentOf(addresses),
       log,
     });
-    onShutdown(() => processes.stop());
-    if (options.untilCaughtUp) {
-      const ended = new AbortController();
-      const abort = () => ended.abort();
-      processes.done.then(abort, abort);
-      await Promise.race([waitUntilCaughtUp(pool, targets, ended.signal), processes.done]);
-      await processes.stop();
+    const archivers = startArchivers(options, addresses, log);
+    const archived = archivers?.done;
+    const stop = async () => void (await Promise.all([processes.stop(), archivers?.stop()]));
+    onShutdown(stop);
+    const ended = new AbortController();
+    try {
+      if (options.untilCaughtUp) {
+        const streamed = Promise.race([waitUntilCaughtUp(pool, targets, ended.signal), processes.done]);
+        await Promise.all([streamed, archived]);
+      } else {
+        await Promise.race([processes.done, archived ?? processes.done]);
+      }
+    } finally {
+      ended.abort();
+      await stop();
     }
-    await processes.done;
+    await Promise.all([processes.done, archived]);
   } finally {
     await admin.disconnect();
     await pool.end();
   }
+}
+
+/** The archiver beside us: in processes of its own, so that writing files takes no time from answers. */
+function startArchivers(options: Options, addresses: Needed, log: Logger): Processes | null {
+  if (!options.archive) return null;
+  return new Processes({
+    count: Math.ceil(options.processes / STREAMS_AN_ARCHIVER),
+    command: [process.execPath, LAUNCHER, 'archive', ...(options.untilCaughtUp ? UNTIL : []), ...lossOf(options)],
+    env: environmentOf(addresses),
+    log,
+    what: 'the archiver',
+    endByThemselves: options.untilCaughtUp,
+  });
+}
+
+function lossOf(options: Options): string[] {
+  return options.acceptDataLoss ? ['--accept-data-loss'] : [];
+}
+
+/** The addresses that were found here, for processes that are not to look for them again. */
+function environmentOf(addresses: Needed): NodeJS.ProcessEnv {
+  return { ...process.env, DATABASE_URL: addresses.databaseUrl, KAFKA_BROKERS: addresses.kafka.brokers.join(',') };
 }
 
 async function open(settings: Settings, addresses: Needed) {

@@ -12,19 +12,23 @@ export interface ProcessesOptions {
   command: readonly [string, ...string[]];
   env: NodeJS.ProcessEnv;
   log: Logger;
+  /** What they run, in words; the speed layer by default. */
+  what?: string;
+  /** They end by themselves when their work is done; without this, one that ends has failed. */
+  endByThemselves?: boolean;
 }
 
-/** The processes that were to run the speed layer keep ending. */
+/** The processes that were to run the speed layer, or another part, keep ending. */
 export class ProcessesFailedError extends Error {
   override readonly name = 'ProcessesFailedError';
-  constructor(code: number | null, signal: NodeJS.Signals | null) {
+  constructor(what: string, code: number | null, signal: NodeJS.Signals | null) {
     const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-    super(`A process of the speed layer ended with ${how}; see what it printed above. The others were stopped.`);
+    super(`A process of ${what} ended with ${how}; see what it printed above. The others were stopped.`);
   }
 }
 
 /**
- * Runs the speed layer in several processes. One that is killed is started again; one that ends with an error of its own
+ * Runs the speed layer, or another part, in several processes. One that is killed is started again; one that ends with an error of its own
  * ends all, since it would end so again. They end with this process: a closed channel tells them.
  */
 export class Processes {
@@ -46,6 +50,10 @@ export class Processes {
     for (let i = 0; i < options.count; i++) this.#start();
   }
 
+  get #what(): string {
+    return this.#options.what ?? 'the speed layer';
+  }
+
   /** Lets each commit what it has read and end. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -62,15 +70,19 @@ export class Processes {
     child.on('exit', (code, signal) => {
       this.#children.delete(child);
       if (this.#stopping) return;
+      if (this.#options.endByThemselves && code === 0) {
+        if (this.#children.size === 0) this.#resolve();
+        return;
+      }
       const now = Date.now();
       this.#restarts.push(now);
       const recent = this.#restarts.filter((at) => at > now - 60_000).length;
       if (signal !== null && recent <= MOST_RESTARTS_A_MINUTE) {
-        this.#options.log.warn({ pid: child.pid, signal }, 'a process of the speed layer was killed, starting another');
+        this.#options.log.warn({ pid: child.pid, signal }, `a process of ${this.#what} was killed, starting another`);
         this.#start();
         return;
       }
-      void this.stop().finally(() => this.#reject(new ProcessesFailedError(code, signal)));
+      void this.stop().finally(() => this.#reject(new ProcessesFailedError(this.#what, code, signal)));
     });
   }
 }
