@@ -1,5 +1,6 @@
 import { ArchiveFileSweptError } from '../archive/errors.ts';
 import type { ArchiveFile } from '../archive/file.ts';
+import { giveWayWhenFrozen } from '../archive/locks.ts';
 import { addToManifest, isInManifest } from '../archive/manifest.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
@@ -25,6 +26,7 @@ export async function commitFile(
   onStep: OnArchiveStep = () => {},
 ): Promise<void> {
   await withTransaction(pool, async (client) => {
+    await giveWayWhenFrozen(client);
     await onStep('begun');
     const { log, to: offset, path, maxEventTime } = file;
     const moved = await advanceArchiveTask(client, fence, { to: { log, offset }, last, path, maxEventTime });

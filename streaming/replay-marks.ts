@@ -1,6 +1,6 @@
 import { COPY_MEMORY_MS } from '../attribution/facts/fact-store.ts';
 import type { Chunk } from '../attribution/facts/chunk.ts';
-import type { Policy } from '../attribution/policy.ts';
+import type { Policy, Rules } from '../attribution/policy.ts';
 
 /** Where reading a topic begins again after a restart. */
 export interface ReplayPoint {
@@ -20,6 +20,14 @@ interface Mark {
 }
 
 /**
+ * How far before its start a play needs facts: impressions of its window, and what says `kind` and `muted_autoplay` for
+ * the events that may be stitched to it.
+ */
+export function reachOf(rules: Rules): number {
+  return Math.max(rules.discoveryWindow, rules.stitchingGap + rules.flagMemory);
+}
+
+/**
  * Where in the log each chunk of facts begins, so that a restart reads again what is still held, and before that as much
  * as is needed to recognise copies.
  */
@@ -36,7 +44,7 @@ export class ReplayMarks {
   constructor(topics: readonly string[], policy: Policy, resumed: Readonly<Points>) {
     const rules = policy.rules.speed;
     this.#topics = topics;
-    this.#keep = Math.max(rules.discoveryWindow, rules.flagMemory, COPY_MEMORY_MS) + rules.allowedLateness;
+    this.#keep = Math.max(reachOf(rules), COPY_MEMORY_MS) + rules.allowedLateness;
     this.#resumedFrom = topics.map((topic) => resumed[topic]?.factsFrom ?? 0);
   }
 

@@ -11,7 +11,7 @@ import { DAY } from '../attribution/time.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { playRow, type PlayRow } from './play-row.ts';
-import { ReplayMarks, type ReplayPoint } from './replay-marks.ts';
+import { reachOf, ReplayMarks, type ReplayPoint } from './replay-marks.ts';
 
 /** Where a topic has been applied to, and a mark by which its last applied record is known again. */
 export interface TopicOffset {
@@ -230,12 +230,12 @@ export class TaskState {
     }
   }
 
-  /** Whether an open play of the key needs facts up to a time: its own events, or impressions of its window. */
+  /** Whether an open play of the key needs facts up to a time: its own events, or those within its reach. */
   #needs(key: number, upTo: number, watermark: number): boolean {
     const rules = this.#policy.rules.speed;
     const open = watermark - rules.stitchingGap - rules.allowedLateness;
     return derive(this.#view.load(key), rules).some(
-      (play) => play.endedAt >= open && play.startedAt - rules.discoveryWindow <= upTo,
+      (play) => play.endedAt >= open && play.startedAt - reachOf(rules) <= upTo,
     );
   }
 

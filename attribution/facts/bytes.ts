@@ -52,6 +52,11 @@ export class ByteWriter {
     for (let shift = 0; shift < 32; shift += 8) this.bytes[this.length++] = value >>> shift;
   }
 
+  /** Writes over what was written at a place. */
+  patchUint32(at: number, value: number): void {
+    for (let i = 0; i < 4; i++) this.bytes[at + i] = value >>> (8 * i);
+  }
+
   double(value: number): void {
     this.#reserve(8);
     FLOAT[0] = value;

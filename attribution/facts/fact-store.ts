@@ -109,10 +109,12 @@ export class FactStore {
     writePayload(writer, event, this.dictionaries);
 
     if (known.copy >= 0) {
-      const conflict = this.#checksumOf(known.copy) !== checksum;
-      this.#release(writer.bytes, payloadAt, playbackFlag !== 0);
-      this.profiles.release(profile);
-      return { outcome: 'duplicate', conflict, ...NOTHING_CHANGED };
+      const counting = this.#checksumOf(known.copy);
+      // The copy is remembered too: whether a record is a copy then depends on the last 24 hours of its log alone.
+      writer.bytes[flagsAt] |= LATE_FLAG;
+      writer.patchUint32(payloadAt - CHECKSUM_BYTES, counting);
+      this.#append(event, clockAfter, profile, hash, false);
+      return { outcome: 'duplicate', conflict: counting !== checksum, ...NOTHING_CHANGED };
     }
     if (late) {
       this.#append(event, clockAfter, profile, hash, false);
@@ -184,7 +186,10 @@ export class FactStore {
       reader.varint();
       reader.at += CHECKSUM_BYTES;
       releasePayload(reader, isPlayback, this.dictionaries);
-      this.#releaseKey(chunk.key[place]);
+      const key = chunk.key[place];
+      // A head in the oldest chunk is the last of its chain; the key may live on for records that only tell copies.
+      if (Math.floor(this.keys.head[key] / CHUNK_RECORDS) === chunk.serial) this.keys.head[key] = -1;
+      this.#releaseKey(key);
     }
     this.#ring[chunk.serial] = null;
   }
@@ -274,10 +279,6 @@ export class FactStore {
       }
     }
     return shadowed || shadows.length > 0 ? { copy: -1, shadowed, shadows } : NO_COPIES;
-  }
-
-  #release(bytes: Uint8Array, payloadAt: number, isPlayback: boolean): void {
-    releasePayload(this.#reader.open(bytes, payloadAt), isPlayback, this.dictionaries);
   }
 
   #classify(place: number, text: string): void {

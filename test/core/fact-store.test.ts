@@ -67,7 +67,7 @@ describe('a new event', () => {
     ];
     for (const event of events) expect(store.observe(event, 0, BASE, false).outcome).toBe('applied');
     for (const event of events) expect(store.observe(event, 0, BASE, false)).toMatchObject(copied(false));
-    expect(store.records).toBe(4);
+    expect(store.records).toBe(8);
   });
 
   test('of a trailer, a preview or muted autoplay is excluded, and is a fact all the same', () => {
@@ -136,16 +136,26 @@ describe('a copy', () => {
     expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
   });
 
-  test('leaves nothing behind', () => {
+  test('changes no fact, and is remembered with the payload that counts', () => {
     const store = new FactStore(defaultPolicy);
-    store.observe(playback({ origin: origin() }), 0, NOTHING_YET, false);
-    const sizes = () => [store.records, store.profiles.size, store.works.size, store.keys.size];
-    const words = () => [store.dictionaries.labels.size, store.dictionaries.places.size];
-    const before = [...sizes(), ...words()];
+    store.observe(playback({ origin: origin() }), 0, NOTHING_YET, false, 1);
     const other = origin({ surface: 'another', row_type: 'another' });
     const copy = playback({ origin: other, country: 'CA', device_type: 'mobile', title_id: 'other', series_id: 's2' });
-    expect(store.observe(copy, 0, BASE, false)).toMatchObject(copied(false));
-    expect([...sizes(), ...words()]).toEqual(before);
+    expect(store.observe(copy, 0, BASE, false, 2)).toMatchObject(copied(true));
+    expect(heldOf(store, playback(), 'series-1')).toHaveLength(1);
+    expect(heldOf(store, copy, 's2')).toEqual([]);
+    const afterADay = BASE + COPY_MEMORY_MS + 1;
+    expect(store.observe(playback(), 0, BASE + COPY_MEMORY_MS, false, 1)).toMatchObject(copied(false));
+    expect(store.observe(playback(), 0, afterADay, false, 1)).toMatchObject(copied(false));
+  });
+
+  test('is a copy of any record of the last 24 h, itself a copy or not', () => {
+    const store = new FactStore(defaultPolicy);
+    for (const hours of [0, 23, 46, 69]) {
+      const clock = BASE + (hours * DAY) / 24;
+      const { outcome } = store.observe(playback(), 0, clock, false);
+      expect(outcome, `after ${hours} h`).toBe(hours === 0 ? 'applied' : 'duplicate');
+    }
   });
 });
 
@@ -194,7 +204,7 @@ describe('an event in two topic-partitions', () => {
     store.observe(playback(), 1, BASE, false);
     expect(store.observe(playback(), 0, BASE, false)).toMatchObject(copied(false));
     expect(store.observe(playback(), 1, BASE, false)).toMatchObject(copied(false));
-    expect(store.records).toBe(2);
+    expect(store.records).toBe(4);
   });
 });
 

@@ -44,16 +44,15 @@ export function decide(
   for (const records of topicPartitions(log)) {
     /** The greatest event time of the valid records so far, of any kind. */
     let clock = -Infinity;
-    /** For each event, the clock just after its first copy was read. */
+    /** For each event, the clock just after its latest copy was read. */
     const readAt = new Map<string, number>();
     for (const record of records) {
       const { event } = record;
       const clockBefore = clock;
       clock = Math.max(clock, event.event_time);
-      const first = readAt.get(identity(event));
-      const isCopy = first !== undefined && clockBefore - first <= parameters.copyMemory;
-      // A copy that is no longer recognised is read like a new event, and is remembered like one.
-      if (!isCopy) readAt.set(identity(event), clock);
+      const latest = readAt.get(identity(event));
+      const isCopy = latest !== undefined && clockBefore - latest <= parameters.copyMemory;
+      readAt.set(identity(event), clock);
       const isLate = event.event_time + parameters.lateness < clockBefore;
       decided.push({ record, decision: decisionOf(isCopy, isLate, saysItIsNotCounted(event)) });
     }

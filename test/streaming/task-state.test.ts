@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import type { KafkaMessage } from 'kafkajs';
 import { expect, test } from 'vitest';
+import type { Event } from '../../attribution/events.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
 import type { PlayRow } from '../../streaming/play-row.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { playback } from '../core/samples.ts';
 import { groups } from '../oracle/order.ts';
 import { oracle, speedLedger, type LogRecord } from '../oracle/oracle.ts';
 import { crowdedWorld, world } from '../oracle/worlds.ts';
@@ -118,6 +120,28 @@ test.each([
     expect(total.dropped).toBeGreaterThan(0);
   },
 );
+
+test('what says that an event is a preview is held for as long as that event can be stitched to a play', () => {
+  const start = Date.UTC(2025, 10, 24);
+  const hours = (n: number) => start + n * 3_600_000;
+  const event = { ...playback({ origin: null, kind: null, series_id: null }), profile_id: 'p1', playback_id: 'b' };
+  const events: Event[] = [
+    { ...event, event_id: 'says', event_time: start, kind: 'preview' },
+    // Just within the memory of the flag, so a preview as well; just within the stitching gap of what comes last.
+    { ...event, event_id: 'silent', event_time: hours(24) - 1 },
+    { ...event, event_id: 'other', event_time: hours(24.2), profile_id: 'p2' },
+    { ...event, event_id: 'main', event_time: hours(24.5) - 1, kind: 'main' },
+  ];
+  const tables = new Tables();
+  const state = new TaskState(0, ['playback'], defaultPolicy, {}, {});
+  events.forEach((each, offset) => {
+    state.read(0, message({ topic: 'playback', partition: 0, offset, event: each }, offset), false);
+    tables.apply(state.takeDelta([false]));
+    state.evict();
+  });
+  const starts = [...tables.plays.values()].filter((play) => play.profile_id === 'p1').map((play) => play.started_at);
+  expect(starts).toEqual([new Date(hours(24.5) - 1).toISOString()]);
+});
 
 type Comparable = Pick<
   PlayRow,
