@@ -1,6 +1,7 @@
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
 import { type FileDescription } from './file.ts';
+import { giveWayWhenFrozen } from './locks.ts';
 import { isInManifest } from './manifest.ts';
 import { readDescriptions } from './read-descriptions.ts';
 
@@ -54,6 +55,7 @@ function removeIfOrphan(
   olderThanMs: number,
 ): Promise<boolean> {
   return withTransaction(pool, async (client) => {
+    await giveWayWhenFrozen(client);
     const { rows } = await client.query<{ log: number; next_offset: number }>(
       'select log, next_offset from whence.archive_tasks where topic = $1 and partition = $2 for update',
       [topic, partition],

@@ -9,8 +9,8 @@ const NETWORK = new Set([
   'ENOENT',
   'EAI_AGAIN',
 ]);
-/** Classes and codes of SQLSTATE: connection lost, out of resources (disk, connections), shutting down, rolled back. */
-const SQLSTATE = /^(08...|53...|57P0[1-4]|40001|40P01|55P03|25006)$/;
+/** Classes and codes of SQLSTATE: connection lost, out of resources (disk, connections), shutting down, rolled back, timed out. */
+const SQLSTATE = /^(08...|53...|57P0[1-4]|40001|40P01|55P03|25006|25P03)$/;
 const NODE_POSTGRES = /connection terminated|timeout exceeded when trying to connect|connection error|not queryable/i;
 
 /**

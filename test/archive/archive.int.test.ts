@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bucketOf } from '../../archive/bucket.ts';
@@ -69,6 +70,18 @@ test('stream archives too, unless told not to, and ends when both have caught up
   await expectArchived(world);
   await world.publish(simulated(20, 1, 23).lines);
   await world.whence('stream', '--processes', '2', '--until-caught-up');
+  await expectArchived(world);
+  await world.end();
+});
+
+test('told to end, the archiver archives what it has read, and ends well', async () => {
+  const world = await World.create(stack, 'told', 1);
+  await world.publish(numbered(0, 10));
+  const archiver = world.start('archive', '--roll-seconds', '0.2');
+  while ((await manifestOf(world)).length === 0) await sleep(20);
+  archiver.kill('SIGTERM');
+  const [code] = (await once(archiver, 'exit')) as [number | null];
+  expect(code).toBe(0);
   await expectArchived(world);
   await world.end();
 });

@@ -15,7 +15,7 @@ import { readSettings } from '../../platform/settings.ts';
 import { openLocalStorage } from '../../platform/storage.ts';
 import { startArchiver } from '../../streaming/archiver.ts';
 
-const [step, nth] = process.argv.slice(2);
+const [signal, step, nth] = process.argv.slice(2);
 const settings = readSettings(process.env);
 const log = silentLogger();
 const brokers = settings.kafka.brokers ?? [];
@@ -27,15 +27,15 @@ const archiver = await startArchiver({
   pool: await openPool({ databaseUrl: settings.databaseUrl ?? '', applicationName: 'whence-crashing', log }),
   storage: await openLocalStorage(settings.dataDir),
   log,
-  roll: { rows: 400 },
+  roll: { rows: 400, ms: 500 },
   sessionTimeoutMs: 1_500,
   onStep: (reached) => {
     if (reached !== step || --left > 0) return;
-    fs.writeSync(1, `dying at: ${reached}\n`);
-    process.kill(process.pid, 'SIGKILL');
+    fs.writeSync(1, `${signal} at: ${reached}\n`);
+    process.kill(process.pid, signal);
   },
 });
-if (step === 'none') {
+if (step === 'none' || signal === 'SIGSTOP') {
   await archiver.done;
 } else {
   await archiver.caughtUp();
