@@ -1,4 +1,4 @@
-import { DuckDBInstance } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { Storage } from '../platform/storage.ts';
 import { NotAnArchiveFileError } from './errors.ts';
 import { type FileDescription, METADATA_KEY, parseDescription } from './file.ts';
@@ -22,30 +22,41 @@ export async function readDescriptions(
   const connection = await instance.connect();
   try {
     for (let i = 0; i < keys.length; i += BATCH) {
-      const byFile = new Map(keys.slice(i, i + BATCH).map((key) => [storage.locate(key), key]));
-      const files = [...byFile.keys()].map(sqlText).join(', ');
-      const reader = await connection
-        .runAndReadAll(
-          `select file_name, decode(value) from parquet_kv_metadata([${files}]) where decode(key) = '${METADATA_KEY}'`,
-        )
-        .catch((error: Error) => {
-          throw new NotAnArchiveFileError([...byFile.values()].join(', '), error.message);
-        });
-      for (const [file, json] of reader.getRows() as [string, string][]) {
-        const key = byFile.get(file);
-        if (key !== undefined) found.set(key, described(key, json));
-      }
+      const batch = keys.slice(i, i + BATCH);
+      for (const [key, json] of await readMetadata(connection, storage, batch)) found.set(key, described(key, json));
     }
   } finally {
     connection.closeSync();
     instance.closeSync();
   }
-  const without = keys.find((key) => !found.has(key));
-  if (without !== undefined) throw new NotAnArchiveFileError(without, 'it does not describe itself');
   return found;
 }
 
-function described(key: string, json: string): FileDescription {
+async function readMetadata(
+  connection: DuckDBConnection,
+  storage: Storage,
+  keys: readonly string[],
+): Promise<[string, string | null][]> {
+  const files = keys.map((key) => sqlText(storage.locate(key)));
+  try {
+    const reader = await connection.runAndReadAll(
+      `select file_name, decode(value) from parquet_kv_metadata([${files.join(', ')}])
+       where decode(key) = '${METADATA_KEY}'`,
+    );
+    const metadata = new Map(reader.getRows() as [string, string][]);
+    return keys.map((key) => [key, metadata.get(storage.locate(key)) ?? null]);
+  } catch (error) {
+    const [key] = keys;
+    if (keys.length === 1) throw new NotAnArchiveFileError(key, error instanceof Error ? error.message : String(error));
+    // One by one, to name the one that it is.
+    const each: [string, string | null][] = [];
+    for (const one of keys) each.push(...(await readMetadata(connection, storage, [one])));
+    return each;
+  }
+}
+
+function described(key: string, json: string | null): FileDescription {
+  if (json === null) throw new NotAnArchiveFileError(key, 'it does not describe itself');
   try {
     return parseDescription(json);
   } catch (error) {
