@@ -101,7 +101,7 @@ try {
   await report('kafkajs eachBatch + JSON.parse', ['--import', 'tsx', fileURLToPath(plain), String(sent)], base);
   for (const processes of [1, 2]) {
     const env = { ...base, DATABASE_URL: await createDatabase(stack.postgres.databaseUrl) };
-    const args = [LAUNCHER, 'stream', '--until-caught-up', '--processes', String(processes)];
+    const args = [LAUNCHER, 'stream', '--no-archive', '--until-caught-up', '--processes', String(processes)];
     await report(`whence stream, ${processes} process(es)`, args, env);
     const pool = await openPool({ databaseUrl: env.DATABASE_URL, applicationName: 'bench', log });
     const { rows } = await pool.query('select sum(consumed)::int as n from whence.ledger');
