@@ -130,7 +130,7 @@ function report(what: string, figure: string): void {
   console.log(`${what.padEnd(64)} ${figure}`);
 }
 
-const perSecond = (count: number, time: number) => `${Math.round(count / time).toLocaleString('en')}`;
+const perSecond = (count: number, time: number) => Math.round(count / time).toLocaleString('en');
 const rules = defaultPolicy.rules.speed;
 
 /** Events made and fed in turn, so that only the feeding is timed. */

@@ -121,7 +121,7 @@ try {
         .toLocaleString('en')
         .padStart(8)} ` +
         `${perMillion(run.cpu).padStart(9)} ${run.peak.toFixed(0).padStart(9)} ${perMillion(postgres).padStart(18)} ` +
-        `${perMillion(broker).padStart(15)}`,
+        perMillion(broker).padStart(15),
     );
   }
 
