@@ -14,6 +14,9 @@ export async function up(knex: Knex): Promise<void> {
       log integer not null default 0,
       -- The horizon: the next offset to archive.
       next_offset bigint not null default 0,
+      -- Somebody waits for the archive to reach this offset: then a file is not to wait for company.
+      wanted_log integer not null default 0,
+      wanted_offset bigint not null default 0,
       -- A mark of the last record before it: its offset, timestamp and a hash.
       last jsonb,
       -- The file committed last.

@@ -5,12 +5,13 @@ import { readPositions } from '../archive/manifest.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { nameOf } from './archiver-tasks.ts';
+import { wantArchived } from './sql/archive-tasks.ts';
 import { fetchBounds } from './topics.ts';
 
 const POLL_MS = 100;
 
-/** Where each topic-partition that has records is to be archived up to, by its name. */
-export type ArchiveTargets = ReadonlyMap<string, { log: number; next: number }>;
+/** Where each topic-partition that has records is to be archived up to. */
+export type ArchiveTargets = readonly { topic: string; partition: number; log: number; next: number }[];
 
 /** The ends of the logs as they are now. */
 export async function archiveTargets(
@@ -19,29 +20,31 @@ export async function archiveTargets(
   topics: readonly string[],
 ): Promise<ArchiveTargets> {
   const positions = await horizons(database);
-  const targets = new Map<string, { log: number; next: number }>();
+  const targets: ArchiveTargets[number][] = [];
   for (const [topic, partitions] of await fetchBounds(admin, topics)) {
     partitions.forEach(({ earliest, next }, partition) => {
-      const name = nameOf(topic, partition);
-      const { log, offset } = positions.get(name) ?? { log: 0, offset: 0 };
+      const { log, offset } = positions.get(nameOf(topic, partition)) ?? { log: 0, offset: 0 };
       // What was archived before the end was asked for cannot be beyond it, but in a log that was re-created.
-      if (next > earliest) targets.set(name, { log: offset > next ? log + 1 : log, next });
+      if (next > earliest) targets.push({ topic, partition, log: offset > next ? log + 1 : log, next });
     });
   }
   return targets;
 }
 
-/** Waits until all of that is archived, by whichever process. */
+/** Waits until all of that is archived, by whichever process; those that run make files of what they have by then. */
 export async function waitUntilArchived(
   database: Queryable,
   targets: ArchiveTargets,
   signal: AbortSignal,
 ): Promise<void> {
+  let asked = false;
   while (!signal.aborted) {
     try {
+      if (!asked) await wantArchived(database, targets);
+      asked = true;
       const positions = await horizons(database);
-      const missing = [...targets].some(([name, { log, next }]) => {
-        const at = positions.get(name) ?? { log: 0, offset: 0 };
+      const missing = targets.some(({ topic, partition, log, next }) => {
+        const at = positions.get(nameOf(topic, partition)) ?? { log: 0, offset: 0 };
         return at.log < log || at.offset < next;
       });
       if (!missing) return;

@@ -14,7 +14,8 @@ import type { Storage } from '../platform/storage.ts';
 import { copartitionAssigner } from './assigner.ts';
 import { archiveTargets, waitUntilArchived } from './archiver-caught-up.ts';
 import type { OnArchiveStep } from './archiver-commit.ts';
-import { ArchiveTaskSet, type RollLimits } from './archiver-tasks.ts';
+import { ArchiveTaskSet, nameOf, type RollLimits } from './archiver-tasks.ts';
+import { readWanted } from './sql/archive-tasks.ts';
 import { findGroupId } from './sql/find-group-id.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 
@@ -22,6 +23,8 @@ const SESSION_TIMEOUT_MS = 10_000;
 const HEARTBEAT_MS = 500;
 const FETCH_WAIT_MS = 500;
 const TICK_MS = 250;
+/** How often it is looked whether somebody waits for the archive. */
+const WANTED_MS = 1_000;
 /** How often it is looked where the logs end. */
 const LOOK_MS = 30_000;
 /** kafkajs restarts a consumer that crashed; so often without any commit between, and it is no passing fault. */
@@ -99,15 +102,22 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
     (removed) => removed.length > 0 && log.info({ removed }, 'removed files of the archive that were never committed'),
     (error: unknown) => log.warn({ err: error }, 'could not look for files of the archive that were never committed'),
   );
-  const noteEnds = () =>
-    tasks.noteEnds().catch((error: unknown) => {
-      // Where the logs end is told again by the next look.
-      if (error instanceof Error && (isPassing(error) || error.name.startsWith('KafkaJS'))) return;
-      fail(error instanceof Error ? error : new Error(String(error)));
-    });
+  /** What passes is told again by the next look. */
+  const unlessPassing = (error: unknown) => {
+    if (error instanceof Error && (isPassing(error) || error.name.startsWith('KafkaJS'))) return;
+    fail(error instanceof Error ? error : new Error(String(error)));
+  };
+  const noteEnds = () => tasks.noteEnds().catch(unlessPassing);
+  const heedWanted = async () => {
+    const wanted = await readWanted(pool);
+    tasks.rollAt(
+      new Map(wanted.map(({ topic, partition, wanted_offset: offset }) => [nameOf(topic, partition), offset])),
+    );
+  };
   const end = async (): Promise<void> => {
     clearInterval(ticker);
     clearInterval(looker);
+    clearInterval(asker);
     await tasks.settle();
     if (failure === null) await noteEnds();
     await consumer.disconnect();
@@ -125,6 +135,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   };
   const ticker = setInterval(() => tasks.tick(), TICK_MS);
   const looker = setInterval(() => void noteEnds(), options.lookMs ?? LOOK_MS);
+  const asker = setInterval(() => void heedWanted().catch(unlessPassing), WANTED_MS);
   const done = (async () => {
     await once(ended.signal, 'abort');
     if (failure !== null) throw failure;
@@ -154,7 +165,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
     done,
     stop,
     caughtUp() {
-      tasks.rollAt(new Map([...targets].map(([name, { next }]) => [name, next])));
+      tasks.rollAt(new Map(targets.map(({ topic, partition, next }) => [nameOf(topic, partition), next])));
       return Promise.race([waitUntilArchived(pool, targets, ended.signal), done]);
     },
   };

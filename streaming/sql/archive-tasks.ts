@@ -82,3 +82,30 @@ export async function noteEnd(database: Queryable, { task, epoch, at }: ArchiveF
     [task, epoch, at.log, at.offset, ageMs],
   );
 }
+
+/** Has whoever archives these topic-partitions not wait for company once it is there. */
+export async function wantArchived(
+  database: Queryable,
+  wanted: readonly { topic: string; partition: number; log: number; next: number }[],
+): Promise<void> {
+  await database.query(
+    `insert into whence.archive_tasks as t (topic, partition, epoch, wanted_log, wanted_offset)
+     select topic, partition, 0, log, next
+     from jsonb_to_recordset($1) as w (topic text, partition integer, log integer, next bigint)
+     order by topic, partition
+     on conflict (topic, partition) do update set
+       wanted_log = excluded.wanted_log, wanted_offset = excluded.wanted_offset`,
+    [JSON.stringify(wanted)],
+  );
+}
+
+/** What is waited for and not yet archived. */
+export async function readWanted(
+  database: Queryable,
+): Promise<{ topic: string; partition: number; wanted_offset: number }[]> {
+  const { rows } = await database.query<{ topic: string; partition: number; wanted_offset: number }>(
+    `select topic, partition, wanted_offset from whence.archive_tasks
+     where (wanted_log, wanted_offset) > (log, next_offset)`,
+  );
+  return rows;
+}

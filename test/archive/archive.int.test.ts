@@ -74,6 +74,18 @@ test('stream archives too, unless told not to, and ends when both have caught up
   await world.end();
 });
 
+test('who waits for the archive does not wait for files of another process to fill', async () => {
+  const world = await World.create(stack, 'wanted', 2);
+  const running = await createSilentArchiver(world);
+  await world.publish(numbered(0, 50));
+  await sleep(500);
+  expect(await manifestOf(world)).toEqual([]);
+  await world.whence('archive', '--until-caught-up');
+  await expectArchived(world);
+  await running.stop();
+  await world.end();
+});
+
 test('told to end, the archiver archives what it has read, and ends well', async () => {
   const world = await World.create(stack, 'told', 1);
   await world.publish(numbered(0, 10));
