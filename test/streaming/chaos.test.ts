@@ -28,7 +28,7 @@ describe('killed −9', () => {
       // The first commits, or one in the middle of catching up.
       expect(await crashAt(world, step, i < STEPS.length ? 1 : 3)).toBe(`dying at: ${step}`);
     }
-    await world.whence('stream', '--until-caught-up');
+    await world.whence('stream', '--no-archive', '--until-caught-up');
     await expectServed(world.pool, await world.readLog());
     await expectLedger(world, lines, ledger);
     await world.end();
@@ -37,7 +37,7 @@ describe('killed −9', () => {
   test('at random moments, two processes that share the partitions lose nothing and double nothing', async () => {
     const world = await World.create(stack, 'random');
     const { lines, ledger } = simulated(200, 2, 12);
-    const processes: ChildProcess[] = [world.start('stream'), world.start('stream')];
+    const processes: ChildProcess[] = [world.start('stream', '--no-archive'), world.start('stream', '--no-archive')];
     let kills = 0;
     const step = Math.ceil(lines.length / 12);
     for (let i = 0; i < lines.length; i += step) {
@@ -48,11 +48,11 @@ describe('killed −9', () => {
         processes[victim].kill('SIGKILL');
         await once(processes[victim], 'exit');
         kills++;
-        processes[victim] = world.start('stream');
+        processes[victim] = world.start('stream', '--no-archive');
       }
     }
     expect(kills).toBeGreaterThanOrEqual(3);
-    await world.whence('stream', '--until-caught-up');
+    await world.whence('stream', '--no-archive', '--until-caught-up');
     for (const running of processes) {
       running.kill('SIGTERM');
       const [code] = (await once(running, 'exit')) as [number | null];
@@ -68,7 +68,7 @@ test('two processes started together share the work and end when all is read', a
   const world = await World.create(stack, 'two');
   const { lines, ledger } = simulated(100, 2, 13);
   await world.publish(lines);
-  await world.whence('stream', '--processes', '2', '--until-caught-up');
+  await world.whence('stream', '--no-archive', '--processes', '2', '--until-caught-up');
   await expectServed(world.pool, await world.readLog());
   await expectLedger(world, lines, ledger);
   await world.end();
@@ -78,7 +78,7 @@ test('a zombie, stopped past its session and then continued, changes nothing', a
   const world = await World.create(stack, 'zombie');
   const { lines, ledger } = simulated(100, 2, 14);
   const half = Math.floor(lines.length / 2);
-  const zombie = world.start('stream');
+  const zombie = world.start('stream', '--no-archive');
   await world.publish(lines.slice(0, half));
   await committedRecords(world, 1_000);
   // Stopped while records are under way to it.
