@@ -23,6 +23,8 @@ interface Options {
 }
 
 const CONNECTIONS = 8;
+/** Shorter than the session in the Kafka group: when others take the tasks of a frozen process, their rows are free. */
+const FROZEN_AFTER_MS = 5_000;
 
 /** One archiver keeps up with about two processes of the speed layer. */
 const STREAMS_AN_ARCHIVER = 2;
@@ -147,6 +149,7 @@ async function open(settings: Settings, addresses: Needed) {
     applicationName: 'whence-stream',
     log,
     max: CONNECTIONS,
+    frozenAfterMs: FROZEN_AFTER_MS,
   });
   await checkSchema(pool);
   const kafka = createKafka({ ...addresses.kafka, clientId: 'whence-stream', log });

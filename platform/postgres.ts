@@ -15,6 +15,11 @@ export interface PoolOptions {
   log: Logger;
   /** Greatest number of connections; 10 by default. */
   max?: number;
+  /**
+   * Postgres ends a session that does nothing within a transaction for this long, milliseconds: a process that is frozen there
+   * must not hold its locks against whoever takes its place. Without it, such a session lives on.
+   */
+  frozenAfterMs?: number;
 }
 
 /** Postgres cannot be reached, or will not let us in. Names the server, never the password. */
@@ -77,7 +82,10 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     ...clientConfig(options.databaseUrl, options.applicationName),
     max: options.max ?? 10,
     // The pool waits for the promise, although its types do not say so.
-    onConnect: (client) => client.query("set timezone to 'UTC'") as unknown as void,
+    onConnect: (client) =>
+      client.query(
+        `set timezone to 'UTC'; set idle_in_transaction_session_timeout to ${Math.trunc(options.frozenAfterMs ?? 0)}`,
+      ) as unknown as void,
   };
   const pool = new PgPool(config);
   // Without listeners, the loss of a connection would end the process: pg has one for idle connections of its own, none for
