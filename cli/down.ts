@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { stopStack } from '../local/stopStack.ts';
+import { stopStack } from '../local/stop-stack.ts';
 import { readSettings } from '../platform/settings.ts';
 
 // Standard output is for the answer alone.

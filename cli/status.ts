@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { findServers, type FoundServers } from '../local/findServers.ts';
+import { findServers, type FoundServers } from '../local/find-servers.ts';
 import { readPositions, withLogBounds, type LogPosition } from '../observe/log-positions.ts';
 import { readTasks, readTotals, type StreamTotals, type TaskStatus } from '../observe/stream-status.ts';
 import { checkKafka, createKafka, withAdmin } from '../platform/kafka.ts';

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { DEFAULT_PORTS } from '../local/stackParts.ts';
+import { DEFAULT_PORTS } from '../local/stack-parts.ts';
 import { startStack, type Stack } from '../local/stack.ts';
 import { DEFAULT_PARTITIONS, ensureTopics } from '../local/topics.ts';
 import { readSettings } from '../platform/settings.ts';

@@ -7,8 +7,14 @@ import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { MissingPrerequisiteError, ServiceStartError } from './errors.ts';
 import { findJava, kafkaClassPath } from './java.ts';
-import { dockerAnswers, keptRunner, startKafkaContainer, type KafkaPlace, type KafkaRunner } from './kafkaContainer.ts';
-import { brokerProperties, toPropertiesFile } from './kafkaProperties.ts';
+import {
+  dockerAnswers,
+  keptRunner,
+  startKafkaContainer,
+  type KafkaPlace,
+  type KafkaRunner,
+} from './kafka-container.ts';
+import { brokerProperties, toPropertiesFile } from './kafka-properties.ts';
 import { claimPort, freePort } from './ports.ts';
 import { spawnDetached } from './process.ts';
 import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { openClient } from '../platform/postgres.ts';
 import { MissingPrerequisiteError, ServiceStartError } from './errors.ts';
 import { claimPort } from './ports.ts';
-import { assertReachable, makeFolder, postgresUser, type RunAs } from './postgresUser.ts';
+import { assertReachable, makeFolder, postgresUser, type RunAs } from './postgres-user.ts';
 import { spawnDetached } from './process.ts';
 import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 

@@ -1,11 +1,11 @@
 import type { KafkaService } from './kafka.ts';
 import { withLock } from './lock.ts';
 import type { PostgresService } from './postgres.ts';
-import { makeFolder } from './postgresUser.ts';
+import { makeFolder } from './postgres-user.ts';
 import type { ServiceName } from './service.ts';
-import { provideKafka, providePostgres, provideTemporal, type PartOptions, type StackPart } from './stackParts.ts';
-import { readStackState, runningServices, stackFolder, stackLock, writeStackState } from './stackState.ts';
-import { stopStack } from './stopStack.ts';
+import { provideKafka, providePostgres, provideTemporal, type PartOptions, type StackPart } from './stack-parts.ts';
+import { readStackState, runningServices, stackFolder, stackLock, writeStackState } from './stack-state.ts';
+import { stopStack } from './stop-stack.ts';
 import type { TemporalService } from './temporal.ts';
 
 export const SERVICE_NAMES: readonly ServiceName[] = ['postgres', 'kafka', 'temporal'];

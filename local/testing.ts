@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { migrate, migrationNames } from '../platform/migrate.ts';
 import { openClient } from '../platform/postgres.ts';
-import { removeKafkaVolume } from './kafkaContainer.ts';
+import { removeKafkaVolume } from './kafka-container.ts';
 import { startKafka, type KafkaService } from './kafka.ts';
 import { startPostgres, type PostgresService } from './postgres.ts';
 import type { Runnable } from './process.ts';

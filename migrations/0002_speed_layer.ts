@@ -153,9 +153,10 @@ export async function up(knex: Knex): Promise<void> {
       dead_lettered_at timestamptz not null default now(),
       -- Sent to the dead-letter topic; sent again to its own topic by a person.
       relayed_at timestamptz,
-      replayed_at timestamptz,
-      unique (topic, partition, "offset")
+      replayed_at timestamptz
     )`);
+  // Not unique: a topic that was re-created, its loss accepted, has the same offsets again.
+  await knex.raw('create index dead_letters_place on whence.dead_letters (topic, partition, "offset")');
   await knex.raw('create index dead_letters_unrelayed on whence.dead_letters (id) where relayed_at is null');
 
   await knex.raw(`

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer, type ProducerConfig } from 'kafkajs';
-import { registerCodecs } from './kafkaCodecs.ts';
+import { registerCodecs } from './kafka-codecs.ts';
 import type { Logger } from './log.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { redactConnectionStrings } from './redact.ts';
-import * as read from './settingReaders.ts';
+import * as read from './setting-readers.ts';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 

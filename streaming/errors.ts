@@ -41,7 +41,11 @@ export class RecordsLostError extends Error {
 /** A topic was deleted and created anew: its offsets now mean other records. */
 export class TopicRecreatedError extends Error {
   override readonly name = 'TopicRecreatedError';
-  constructor(topic: string, partition: number, why: string) {
+  constructor(
+    readonly topic: string,
+    partition: number,
+    why: string,
+  ) {
     super(
       `${topic}/${partition}: the topic is not the one that was read before (${why}): it was re-created or its log cut. ` +
         `Nothing was changed. ${ACCEPT_LOSS}`,

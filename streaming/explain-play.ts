@@ -8,7 +8,7 @@ import { compilePolicy, type Policy, type PolicySource } from '../attribution/po
 import { FUTURE_TOLERANCE_MS, parseRecord } from '../attribution/validate.ts';
 import { withAdmin } from '../platform/kafka.ts';
 import type { Queryable } from '../platform/postgres.ts';
-import { readLog, type LogRange } from '../platform/readLog.ts';
+import { readLog, type LogRange } from '../platform/read-log.ts';
 import { playRow, type PlayRow } from './play-row.ts';
 import type { TopicOffset } from './task-state.ts';
 import { fetchBounds } from './topics.ts';

@@ -1,4 +1,5 @@
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import { isPassing } from '../platform/passing.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import { Task, type TaskOptions } from './task.ts';
 import type { LogBounds } from './topics.ts';
@@ -27,6 +28,8 @@ export class TaskSet {
   #generation = 0;
   /** Topics of tasks that are not fetched just now. */
   readonly #paused = new Set<string>();
+  /** Topics of tasks that are to be begun anew, by partition number. */
+  readonly #recreated = new Map<number, ReadonlySet<string>>();
   onProgress: () => void = () => {};
   onFatal: (error: Error) => void = () => {};
 
@@ -73,8 +76,7 @@ export class TaskSet {
       await this.#readOn(task, goOn);
       if (task.waiting(topic)) this.#pause(task, topic);
     } catch (error) {
-      if (!isOurs(error)) throw error;
-      this.onFatal(error);
+      this.#fail(task, error);
     }
   }
 
@@ -115,8 +117,12 @@ export class TaskSet {
           log: this.#options.log,
           bounds: this.#topics.map((topic) => bounds.get(topic)?.[number] ?? { earliest: 0, next: 0 }),
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
+          recreated: this.#recreated.get(number) ?? new Set(),
           onStep: this.#options.onStep,
-          onCommit: () => this.onProgress(),
+          onCommit: () => {
+            this.#recreated.delete(number);
+            this.onProgress();
+          },
           onLost: (reason) => this.#lose(number, reason),
         });
         if (!current(number)) {
@@ -128,7 +134,13 @@ export class TaskSet {
         this.#resumeAll(number);
       }
     } catch (error) {
-      this.onFatal(error instanceof Error ? error : new Error(String(error)));
+      if (!(error instanceof Error) || (isOurs(error) && !isPassing(error))) {
+        this.onFatal(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+      // Kafka or Postgres is away: the group still counts on us for these.
+      this.#options.log.warn({ err: error, tasks: numbers }, 'cannot take tasks, trying again');
+      numbers.filter((number) => current(number) && !this.#tasks.has(number)).forEach((number) => this.#retake(number));
     }
   }
 
@@ -140,12 +152,29 @@ export class TaskSet {
       return;
     }
     this.#options.log.warn({ task: number }, reason.message);
+    this.#retake(number);
+  }
+
+  #retake(number: number): void {
     const generation = this.#assigned.get(number);
     if (generation === undefined) return;
     this.#pauseAll(number);
     setTimeout(() => {
       if (this.#assigned.get(number) === generation) void this.#take([number], generation);
     }, RETAKE_AFTER_MS).unref();
+  }
+
+  /** Reading has failed. What kafkajs throws is its to handle; a topic that was re-created can be begun anew, if allowed. */
+  #fail(task: Task, error: unknown): void {
+    if (!isOurs(error)) throw error;
+    if (!(error instanceof TopicRecreatedError) || !this.#options.acceptDataLoss) {
+      this.onFatal(error);
+      return;
+    }
+    task.abandon();
+    this.#tasks.delete(task.number);
+    this.#recreated.set(task.number, new Set([...(this.#recreated.get(task.number) ?? []), error.topic]));
+    this.#retake(task.number);
   }
 
   /**
@@ -186,8 +215,7 @@ export class TaskSet {
         if (!task.waiting(topic)) this.#resume(task, topic);
       });
     } catch (error) {
-      if (!isOurs(error)) throw error;
-      this.onFatal(error);
+      this.#fail(task, error);
     }
   }
 
@@ -217,7 +245,7 @@ export class TaskSet {
   }
 }
 
-/** Errors that end the process with their own words; what kafkajs throws is its to handle. */
+/** Not kafkajs's. */
 function isOurs(error: unknown): error is Error {
   return error instanceof Error && !error.name.startsWith('KafkaJS');
 }

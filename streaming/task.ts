@@ -33,6 +33,8 @@ export interface TaskOptions {
   bounds: readonly LogBounds[];
   /** Where the log no longer holds what was to be read, begin with what it holds. */
   acceptDataLoss: boolean;
+  /** Topics that are known to have been re-created, the loss accepted. */
+  recreated: ReadonlySet<string>;
   /** Told when a commit went through, and when the task can go on no longer. */
   onCommit: () => void;
   onLost: (reason: Error) => void;
@@ -84,7 +86,7 @@ export class Task {
    * @throws RecordsLostError, TopicRecreatedError where the log no longer is what the stored offsets are of
    */
   static async take(options: TaskOptions): Promise<Task> {
-    const { number, topics, policy, pool, bounds, acceptDataLoss, log } = options;
+    const { number, topics, policy, pool, bounds, acceptDataLoss, recreated, log } = options;
     const rules = policy.rules.speed;
     const taken = await takeTask(pool, number, rules.stitchingGap + rules.allowedLateness);
     const offsets = { ...taken.offsets };
@@ -93,7 +95,9 @@ export class Task {
       const known = offsets[topic];
       const point = replay[topic] ?? { offset: 0, clock: null };
       const { earliest } = bounds[index];
-      const fault = logFault(topic, number, known?.next ?? 0, point.offset, bounds[index]);
+      const fault = recreated.has(topic)
+        ? new TopicRecreatedError(topic, number, 'as was found before')
+        : logFault(topic, number, known?.next ?? 0, point.offset, bounds[index]);
       if (fault === null) continue;
       if (known === undefined) {
         // A log that was trimmed before it was ever read has lost nothing of ours.
@@ -102,9 +106,9 @@ export class Task {
       }
       if (!acceptDataLoss) throw fault;
       log.warn({ task: number, topic }, `accepting data loss: ${fault.message}`);
-      const recreated = fault instanceof TopicRecreatedError;
-      replay[topic] = { offset: earliest, clock: recreated ? null : point.clock };
-      if (recreated || known.next < earliest) offsets[topic] = { next: earliest, last: null };
+      const anew = fault instanceof TopicRecreatedError;
+      replay[topic] = { offset: earliest, clock: anew ? null : point.clock };
+      if (anew || known.next < earliest) offsets[topic] = { next: earliest, last: null };
     }
     const state = new TaskState(number, topics, policy, offsets, replay);
     return new Task(options, taken.epoch, taken.offsets, offsets, state);

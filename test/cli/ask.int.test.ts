@@ -8,7 +8,7 @@ import { createDatabase, startTestStack, withDatabase, type TestStack } from '..
 import { createKafka } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, type Pool } from '../../platform/postgres.ts';
-import { readLog } from '../../platform/readLog.ts';
+import { readLog } from '../../platform/read-log.ts';
 import type { LedgerFile } from '../../simulator/simulate.ts';
 import { explainPlay } from '../../streaming/explain-play.ts';
 import { fetchBounds } from '../../streaming/topics.ts';

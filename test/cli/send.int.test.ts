@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestStack, type TestStack } from '../../local/testing.ts';
 import { createKafka } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { readLog } from '../../platform/readLog.ts';
+import { readLog } from '../../platform/read-log.ts';
 import { fetchBounds } from '../../streaming/topics.ts';
 import { whence, type Ran } from './run.ts';
 

@@ -8,7 +8,7 @@ import { cacheFolder, download, fetchOnce, pipInstall } from '../../local/downlo
 import { DownloadError, InaccessibleFolderError, MissingPrerequisiteError } from '../../local/errors.ts';
 import { kafkaClassPath } from '../../local/java.ts';
 import { withLock } from '../../local/lock.ts';
-import { assertReachable } from '../../local/postgresUser.ts';
+import { assertReachable } from '../../local/postgres-user.ts';
 import { processIdentity } from '../../local/process.ts';
 
 let folder: string;

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveAddresses } from '../../local/addresses.ts';
 import { freePort } from '../../local/ports.ts';
 import { isRunning, processIdentity, type Runnable } from '../../local/process.ts';
-import { readStackState } from '../../local/stackState.ts';
+import { readStackState } from '../../local/stack-state.ts';
 import { createKafka } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openClient } from '../../platform/postgres.ts';

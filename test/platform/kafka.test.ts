@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findJava, kafkaClassPath } from '../../local/java.ts';
 import { startTestStack, type TestStack } from '../../local/testing.ts';
 import { checkKafka, createKafka, createProducer, KafkaUnavailableError, selectTopics } from '../../platform/kafka.ts';
-import { CorruptCompressionError, snappy } from '../../platform/kafkaCodecs.ts';
+import { CorruptCompressionError, snappy } from '../../platform/kafka-codecs.ts';
 import { createLogger, silentLogger } from '../../platform/log.ts';
 
 const { CompressionTypes } = kafkajs;

@@ -208,6 +208,14 @@ describe('where the log is not what it was, the stream stops and says what to do
     expect(failure).toBeInstanceOf(TopicRecreatedError);
     expect(String(failure)).toMatch(words);
     expect(await world.fingerprint()).toEqual(before);
+    const accepting = await createSilentLayer(world, { acceptDataLoss: true });
+    await accepting.caughtUp();
+    await waitFor(async () => (await consumed(world)) === 10 + records);
+    await accepting.stop();
+    const again = await createSilentLayer(world);
+    await again.caughtUp();
+    await again.stop();
+    expect(await consumed(world)).toBe(10 + records);
     await world.end();
   });
 
@@ -228,6 +236,15 @@ describe('where the log is not what it was, the stream stops and says what to do
     expect(printed).toMatch(/must have the same number of partitions/);
     await world.end();
   });
+
+  async function consumed(world: World): Promise<number> {
+    const { rows } = await world.pool.query('select sum(consumed)::int as n from whence.ledger');
+    return rows[0].n;
+  }
+
+  async function waitFor(condition: () => Promise<boolean>): Promise<void> {
+    while (!(await condition())) await sleep(50);
+  }
 
   function numbered(from: number, to: number): string[] {
     return Array.from({ length: to - from }, (_, i) =>

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { DownloadError, ServiceStartError } from './errors.ts';
-import { brokerProperties, toContainerEnvironment } from './kafkaProperties.ts';
+import { brokerProperties, toContainerEnvironment } from './kafka-properties.ts';
 import { docker } from './process.ts';
 import type { ServiceHandle } from './service.ts';
 

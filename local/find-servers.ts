@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Settings } from '../platform/settings.ts';
 import type { Addresses } from './addresses.ts';
 import { attachPostgres } from './postgres.ts';
-import { runningServices, stackFolder } from './stackState.ts';
+import { runningServices, stackFolder } from './stack-state.ts';
 
 /** A server that there should be. */
 export interface Found<Address> {

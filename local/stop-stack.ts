@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { removeKafkaVolume } from './kafkaContainer.ts';
+import { removeKafkaVolume } from './kafka-container.ts';
 import { withLock } from './lock.ts';
 import { end, isRunning, signalTree } from './process.ts';
 import { POLITE_SIGNALS, SERVICE_TITLES, type ServiceName } from './service.ts';
-import { describe } from './stackParts.ts';
-import { readStackState, stackFolder, stackLock, writeStackState, type ServiceRecord } from './stackState.ts';
+import { describe } from './stack-parts.ts';
+import { readStackState, stackFolder, stackLock, writeStackState, type ServiceRecord } from './stack-state.ts';
 
 const STOP_BOUND_MS = 15_000;
 

@@ -10,7 +10,7 @@ import { attachPostgres, startPostgres, type PostgresService } from './postgres.
 import { waitUntilFree } from './ports.ts';
 import { isRunning, type Runnable } from './process.ts';
 import type { Service, ServiceHandle, ServiceName, StartOptions } from './service.ts';
-import { stackFolder, writeStackState, type ServiceRecord, type StackState } from './stackState.ts';
+import { stackFolder, writeStackState, type ServiceRecord, type StackState } from './stack-state.ts';
 import { attachTemporal, startTemporal, type TemporalService } from './temporal.ts';
 
 /** Stable, so that addresses can be written down. */
