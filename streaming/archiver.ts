@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -11,24 +10,19 @@ import type { Logger } from '../platform/log.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
-import { copartitionAssigner } from './assigner.ts';
 import { archiveTargets, waitUntilArchived } from './archiver-caught-up.ts';
 import type { OnArchiveStep } from './archiver-commit.ts';
 import { ArchiveTaskSet, nameOf, type RollLimits } from './archiver-tasks.ts';
 import { readWanted } from './sql/archive-tasks.ts';
+import { createGroupConsumer, joinGroup, Lifecycle } from './group.ts';
 import { findGroupId } from './sql/find-group-id.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 
-const SESSION_TIMEOUT_MS = 10_000;
-const HEARTBEAT_MS = 500;
-const FETCH_WAIT_MS = 500;
 const TICK_MS = 250;
 /** How often it is looked whether somebody waits for the archive. */
 const WANTED_MS = 1_000;
 /** How often it is looked where the logs end. */
 const LOOK_MS = 30_000;
-/** kafkajs restarts a consumer that crashed; so often without any commit between, and it is no passing fault. */
-const MOST_CRASHES = 10;
 
 /**
  * Where much comes, files of up to half a million records, fewer where many partitions share the memory; where little comes,
@@ -82,22 +76,11 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   });
   const scratch = await fs.mkdtemp(path.join(os.tmpdir(), 'whence-archive-'));
   const writer = await ArchiveWriter.open(scratch);
-  const consumer = kafka.consumer({
-    groupId,
-    partitionAssigners: [copartitionAssigner],
-    sessionTimeout: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
-    heartbeatInterval: HEARTBEAT_MS,
-    maxWaitTimeInMs: FETCH_WAIT_MS,
-    maxBytesPerPartition: 2 * 1024 * 1024,
-    allowAutoTopicCreation: false,
-  });
+  const consumer = createGroupConsumer(kafka, groupId, options.sessionTimeoutMs);
   const bounds = () => fetchBounds(admin, topics.names);
   const limits = { ...ROLL_LIMITS, ...options.roll };
   const tasks = new ArchiveTaskSet(options, limits, { storage, prefix, scratch }, writer, consumer, bounds);
 
-  let failure: Error | null = null;
-  let stopping: Promise<void> | null = null;
-  const ended = new AbortController();
   const sweeping = removeOrphans(storage, prefix, pool).then(
     (removed) => removed.length > 0 && log.info({ removed }, 'removed files of the archive that were never committed'),
     (error: unknown) => log.warn({ err: error }, 'could not look for files of the archive that were never committed'),
@@ -105,7 +88,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   /** What passes is told again by the next look. */
   const unlessPassing = (error: unknown) => {
     if (error instanceof Error && (isPassing(error) || error.name.startsWith('KafkaJS'))) return;
-    fail(error instanceof Error ? error : new Error(String(error)));
+    life.fail(error instanceof Error ? error : new Error(String(error)));
   };
   const noteEnds = () => tasks.noteEnds().catch(unlessPassing);
   const heedWanted = async () => {
@@ -114,59 +97,30 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
       new Map(wanted.map(({ topic, partition, wanted_offset: offset }) => [nameOf(topic, partition), offset])),
     );
   };
-  const end = async (): Promise<void> => {
+  const ticker = setInterval(() => tasks.tick(), TICK_MS);
+  const looker = setInterval(() => void noteEnds(), options.lookMs ?? LOOK_MS);
+  const asker = setInterval(() => void heedWanted().catch(unlessPassing), WANTED_MS);
+  const life: Lifecycle = new Lifecycle(async () => {
     clearInterval(ticker);
     clearInterval(looker);
     clearInterval(asker);
     await tasks.settle();
-    if (failure === null) await noteEnds();
+    if (!life.failed) await noteEnds();
     await consumer.disconnect();
     await tasks.abandon();
     await sweeping;
     writer.close();
     await fs.rm(scratch, { recursive: true, force: true });
     await admin.disconnect();
-    ended.abort();
-  };
-  const stop = () => (stopping ??= end());
-  const fail = (error: Error): void => {
-    failure ??= error;
-    void stop();
-  };
-  const ticker = setInterval(() => tasks.tick(), TICK_MS);
-  const looker = setInterval(() => void noteEnds(), options.lookMs ?? LOOK_MS);
-  const asker = setInterval(() => void heedWanted().catch(unlessPassing), WANTED_MS);
-  const done = (async () => {
-    await once(ended.signal, 'abort');
-    if (failure !== null) throw failure;
-  })();
-  // Whoever never asks for `done` still hears of a failure from `caughtUp`.
-  done.catch(() => {});
-  let crashes = 0;
-  tasks.onProgress = () => (crashes = 0);
-  tasks.onFatal = fail;
-  consumer.on(consumer.events.CRASH, ({ payload }) => {
-    if (stopping === null && (!payload.restart || ++crashes >= MOST_CRASHES)) fail(payload.error);
   });
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => tasks.assign(payload.memberAssignment));
-  // kafkajs passes over a fetch without any record for us (transaction markers); the position must follow.
-  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-    if (payload.batchSize === 0) tasks.skipTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
-  });
-  await consumer.connect();
-  await consumer.subscribe({ topics: topics.names, fromBeginning: true });
-  await consumer.run({
-    autoCommit: false,
-    partitionsConsumedConcurrently: topics.partitions * topics.names.length,
-    eachBatch: (payload) => tasks.readBatch(payload),
-  });
+  await joinGroup(consumer, topics, tasks, life);
   return {
     topics,
-    done,
-    stop,
+    done: life.done,
+    stop: () => life.stop(),
     caughtUp() {
       tasks.rollAt(new Map(targets.map(({ topic, partition, next }) => [nameOf(topic, partition), next])));
-      return Promise.race([waitUntilArchived(pool, targets, ended.signal), done]);
+      return Promise.race([waitUntilArchived(pool, targets, life.ended), life.done]);
     },
   };
 }
