@@ -30,7 +30,10 @@ export function archiveCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const settings = readSettings(process.env);
-  const addresses = await resolveAddresses(settings, ['postgres', 'kafka'], (line) => console.error(line));
+  const addresses = await resolveAddresses(settings, ['postgres', 'kafka'], (line) => {
+    // A stream that started us has said it.
+    if (!process.connected) console.error(line);
+  });
   const log = createLogger({ name: 'archive', level: settings.logLevel, secrets: secretsOf(settings) });
   const { databaseUrl } = addresses;
   const pool = await openPool({ databaseUrl, applicationName: 'whence-archive', log, max: CONNECTIONS });

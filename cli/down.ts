@@ -13,5 +13,7 @@ export function downCommand(): Command {
     .action(async (options: { deleteData?: boolean }) => {
       const { dataDir } = readSettings(process.env);
       await stopStack(dataDir, { deleteData: options.deleteData ?? false, say });
+      const named = ['DATABASE_URL', 'KAFKA_BROKERS', 'TEMPORAL_ADDRESS'].filter((name) => process.env[name]);
+      if (named.length > 0) say(`This shell still names servers; before the next "up" here: unset ${named.join(' ')}`);
     });
 }

@@ -3,13 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { compilePolicy, defaultPolicy, type Policy } from '../attribution/policy.ts';
 import { resolveAddresses, type Addresses } from '../local/addresses.ts';
-import { createKafka } from '../platform/kafka.ts';
+import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
 import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
 import { UsageError } from './failure.ts';
+import { readTotals, summarize } from './stream-summary.ts';
 import { waitUntilCaughtUp } from '../streaming/caught-up.ts';
 import { Processes } from '../streaming/processes.ts';
 import { startSpeedLayer } from '../streaming/speed-layer.ts';
@@ -44,17 +45,24 @@ export function streamCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const settings = readSettings(process.env);
-  const addresses = await resolveAddresses(settings, ['postgres', 'kafka'], (line) => console.error(line));
-  await (options.processes > 1 ? runProcesses(options, settings, addresses) : runHere(options, settings, addresses));
+  // A process that another stream started leaves the words to it.
+  const say = process.connected ? () => {} : (line: string) => console.error(line);
+  const addresses = await resolveAddresses(settings, ['postgres', 'kafka'], say);
+  await (options.processes > 1
+    ? runProcesses(options, settings, addresses, say)
+    : runHere(options, settings, addresses, say));
   // kafkajs can keep a process alive that left its group in the middle of a rebalance. All is committed and closed by now.
   setTimeout(() => process.exit(), 3_000).unref();
 }
 
 type Needed = Pick<Addresses, 'databaseUrl' | 'kafka'>;
 
-async function runHere(options: Options, settings: Settings, addresses: Needed): Promise<void> {
+type Say = (line: string) => void;
+
+async function runHere(options: Options, settings: Settings, addresses: Needed, say: Say): Promise<void> {
   const { log, kafka, pool, policy } = await open(settings, addresses);
   try {
+    const before = await readTotals(pool);
     const layer = await startSpeedLayer({
       ...settings,
       brokers: addresses.kafka.brokers,
@@ -78,16 +86,18 @@ async function runHere(options: Options, settings: Settings, addresses: Needed):
       await stop();
     }
     await Promise.all([layer.done, archived]);
+    summarize(before, await readTotals(pool)).forEach(say);
   } finally {
     if (process.connected) process.disconnect();
     await pool.end();
   }
 }
 
-async function runProcesses(options: Options, settings: Settings, addresses: Needed): Promise<void> {
+async function runProcesses(options: Options, settings: Settings, addresses: Needed, say: Say): Promise<void> {
   const { log, kafka, pool } = await open(settings, addresses);
   const admin = kafka.admin();
   try {
+    const before = await readTotals(pool);
     await admin.connect();
     const topics = await findTopics(admin, { ...settings, brokers: addresses.kafka.brokers });
     const targets = await fetchBounds(admin, topics.names);
@@ -114,6 +124,7 @@ async function runProcesses(options: Options, settings: Settings, addresses: Nee
       await stop();
     }
     await Promise.all([processes.done, archived]);
+    summarize(before, await readTotals(pool)).forEach(say);
   } finally {
     await admin.disconnect();
     await pool.end();
@@ -151,9 +162,16 @@ async function open(settings: Settings, addresses: Needed) {
     max: CONNECTIONS,
     frozenAfterMs: FROZEN_AFTER_MS,
   });
-  await checkSchema(pool);
-  const kafka = createKafka({ ...addresses.kafka, clientId: 'whence-stream', log });
-  return { log, pool, kafka, policy: await loadPolicy(settings.policyFile) };
+  try {
+    const options = { ...addresses.kafka, clientId: 'whence-stream', log };
+    const policy = await loadPolicy(settings.policyFile);
+    await checkSchema(pool);
+    await checkKafka(options);
+    return { log, pool, kafka: createKafka(options), policy };
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
 }
 
 /** The policy that the settings name, or the default. */

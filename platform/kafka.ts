@@ -104,14 +104,16 @@ function saslOptions({ mechanism, username, password }: SaslSettings): NonNullab
   return { mechanism, username, password } as NonNullable<KafkaConfig['sasl']>;
 }
 
-const LEVELS = { 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' } as const;
+/** What kafkajs thinks worth knowing (each pause, each resume) is for whoever debugs. */
+const LEVELS = { 1: 'error', 2: 'warn', 4: 'debug', 5: 'trace' } as const;
 
-const REBALANCE = /rebalancing|generation id is not valid|not aware of this member/i;
+const USUAL =
+  /rebalancing|generation id is not valid|not aware of this member|coordinator is loading|limiting retries for the idempotent/i;
 
 function logInto(log: Logger): ReturnType<NonNullable<KafkaConfig['logCreator']>> {
   return ({ namespace, level, log: { message, timestamp: _timestamp, ...fields } }) => {
-    // A rebalance is the group's daily business, and kafkajs calls it an error.
-    const usual = typeof fields.error === 'string' && REBALANCE.test(fields.error);
+    // Rebalances and coordinators that start are daily business, and kafkajs calls them errors.
+    const usual = USUAL.test(typeof fields.error === 'string' ? fields.error : message);
     const ours = usual ? 'debug' : LEVELS[level as keyof typeof LEVELS];
     if (ours !== undefined) log[ours]({ kafka: namespace, ...fields }, message);
   };

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Kafka, KafkaMessage } from 'kafkajs';
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { parseRecord } from '../../attribution/validate.ts';
 import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
 import { createKafka, createProducer } from '../../platform/kafka.ts';
@@ -161,9 +161,11 @@ export class World {
     return stdout;
   }
 
-  /** Starts the real command in the background. */
+  /** Starts the real command in the background; it ends with the test, whatever becomes of that. */
   start(...args: string[]): ChildProcess {
-    return spawn(process.execPath, [LAUNCHER, ...args], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [LAUNCHER, ...args], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    return child;
   }
 
   /** The epoch of each task. */
