@@ -109,9 +109,10 @@ export class ArchiveTaskSet {
     }
   }
 
-  skipTo(topic: string, partition: number, offset: number): void {
+  /** Records that are none of ours are passed over where that leaves no gap. */
+  skipTo(topic: string, partition: number, first: number, end: number): void {
     const task = this.#tasks.get(nameOf(topic, partition));
-    if (task?.ended === false) task.skipTo(offset);
+    if (task?.ended === false && first <= task.position) task.skipTo(end);
   }
 
   /** From here on, tasks that have reached these offsets do not wait for company. */

@@ -23,6 +23,14 @@ export class MissingTopicError extends Error {
   }
 }
 
+/** The topic of the dead letters is named as one to read from. */
+export class DeadLetterTopicError extends Error {
+  override readonly name = 'DeadLetterTopicError';
+  constructor(setting: string, topic: string) {
+    super(`${setting} names ${topic}, the topic of the dead letters: they would come back without end. Name another.`);
+  }
+}
+
 /** What is to be done where the log and the stored offsets no longer agree. */
 const ACCEPT_LOSS =
   'To go on with what the log still holds, knowing that events are missing, run once: npx whence stream --accept-data-loss';

@@ -14,8 +14,8 @@ export interface GroupTasks {
   /** By topic, the partitions that are ours from now on. */
   assign(assignment: Record<string, number[]>): void;
   readBatch(payload: EachBatchPayload): Promise<void>;
-  /** There are no records between the position and this offset. */
-  skipTo(topic: string, partition: number, offset: number): void;
+  /** The records from `first` to before `end` were fetched, and are none of ours. */
+  skipTo(topic: string, partition: number, first: number, end: number): void;
   /** To be called at each commit, and when nothing can go on. */
   onProgress: () => void;
   onFatal: (error: Error) => void;
@@ -109,7 +109,9 @@ export async function joinGroup(
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => tasks.assign(payload.memberAssignment));
   // kafkajs passes over a fetch without any record for us (transaction markers); the position must follow.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-    if (payload.batchSize === 0) tasks.skipTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1);
+    const { topic, partition, firstOffset, lastOffset, batchSize } = payload;
+    if (batchSize > 0 || firstOffset === null) return;
+    tasks.skipTo(topic, partition, Number(firstOffset), Number(lastOffset) + 1);
   });
   try {
     await consumer.connect();

@@ -6,7 +6,9 @@ import { withTransaction, type Pool } from '../platform/postgres.ts';
 
 const EVERY_MS = 500;
 const PAUSE_AFTER_FAULT_MS = 5_000;
-const AT_A_TIME = 500;
+const AT_A_TIME = 100;
+/** Of one request, well below what a broker takes by default; a letter beyond it goes without its value. */
+const MOST_BYTES = 512 * 1024;
 
 interface LetterToRelay {
   id: number;
@@ -17,7 +19,9 @@ interface LetterToRelay {
   field: string | null;
   message: string;
   key: Buffer | null;
+  /** null where there is none, or it is too large to be sent on. */
   value: Buffer | null;
+  bytes: number | null;
 }
 
 /**
@@ -59,7 +63,7 @@ export class DeadLetterRelay {
     for (;;) {
       const last = this.#stopping.signal.aborted;
       try {
-        while ((await this.#relaySome()) === AT_A_TIME);
+        while ((await this.#relaySome()) > 0);
         faulty = false;
       } catch (error) {
         // Letters are safe in their table: whatever is wrong now, they are relayed when it is over.
@@ -76,11 +80,14 @@ export class DeadLetterRelay {
   /** Rows are locked while they are sent, so that several processes relay each once. */
   async #relaySome(): Promise<number> {
     return withTransaction(this.#pool, async (client) => {
-      const { rows } = await client.query<LetterToRelay>(
-        `select id, topic, partition, "offset", reason, field, message, key, value from whence.dead_letters
-         where relayed_at is null order by id limit $1 for update skip locked`,
-        [AT_A_TIME],
+      const { rows: found } = await client.query<LetterToRelay>(
+        `select id, topic, partition, "offset", reason, field, message, key,
+           case when octet_length(value) + coalesce(octet_length(key), 0) <= $2 then value end as value,
+           octet_length(value) as bytes
+         from whence.dead_letters where relayed_at is null order by id limit $1 for update skip locked`,
+        [AT_A_TIME, MOST_BYTES],
       );
+      const rows = upTo(MOST_BYTES, found);
       if (rows.length === 0) return 0;
       await this.#producer.send({ topic: this.#topic, messages: rows.map(letterMessage) });
       await client.query('update whence.dead_letters set relayed_at = now() where id = any($1)', [
@@ -91,6 +98,13 @@ export class DeadLetterRelay {
   }
 }
 
+/** As many from the front as fit together, and at least one. */
+function upTo(bytes: number, letters: readonly LetterToRelay[]): LetterToRelay[] {
+  let sum = 0;
+  const end = letters.findIndex(({ value }, i) => (sum += (value?.length ?? 0) + 1_000) > bytes && i > 0);
+  return letters.slice(0, end < 0 ? letters.length : end);
+}
+
 function letterMessage(letter: LetterToRelay) {
   return {
     // A key of its own, so that a letter that is sent again goes to the same partition, where the broker knows it.
@@ -98,13 +112,14 @@ function letterMessage(letter: LetterToRelay) {
     value: letter.value,
     headers: {
       'whence.id': String(letter.id),
-      ...(letter.key !== null && { 'whence.key': letter.key }),
+      ...(letter.key !== null && letter.key.length < 10_000 && { 'whence.key': letter.key }),
       'whence.topic': letter.topic,
       'whence.partition': String(letter.partition),
       'whence.offset': String(letter.offset),
       'whence.reason': letter.reason,
       ...(letter.field !== null && { 'whence.field': letter.field }),
       'whence.message': letter.message,
+      ...(letter.value === null && letter.bytes !== null && { 'whence.value-left-out': String(letter.bytes) }),
     },
   };
 }

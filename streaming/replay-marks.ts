@@ -9,6 +9,8 @@ export interface ReplayPoint {
   clock: number | null;
   /** Records before this offset are only read to recognise their copies; their facts are needed no more. */
   factsFrom?: number;
+  /** Plays that ended before this (epoch milliseconds) have had facts dropped. The same in all topics of a task. */
+  frozenBefore?: number;
 }
 
 type Points = Record<string, ReplayPoint>;
@@ -40,11 +42,16 @@ export class ReplayMarks {
   /** Of dropped chunks whose records may yet have copies. */
   #retired: Mark[] = [];
   #notBefore = -Infinity;
+  /** Plays that ended before this were final when facts were last dropped: they can no longer be derived. */
+  frozenBefore: number;
+  readonly #finalAfter: number;
 
   constructor(topics: readonly string[], policy: Policy, resumed: Readonly<Points>) {
     const rules = policy.rules.speed;
     this.#topics = topics;
     this.#keep = Math.max(reachOf(rules), COPY_MEMORY_MS) + rules.allowedLateness;
+    this.#finalAfter = rules.stitchingGap + rules.allowedLateness;
+    this.frozenBefore = Math.max(-Infinity, ...Object.values(resumed).map((point) => point.frozenBefore ?? -Infinity));
     this.#resumedFrom = topics.map((topic) => resumed[topic]?.factsFrom ?? 0);
   }
 
@@ -68,8 +75,9 @@ export class ReplayMarks {
     this.#notBefore = watermark + 10 * 60 * 1000;
   }
 
-  /** The oldest chunk is being dropped. */
-  drop(chunk: Chunk): void {
+  /** The oldest chunk is being dropped, at this watermark. */
+  drop(chunk: Chunk, watermark: number): void {
+    this.frozenBefore = Math.max(this.frozenBefore, watermark - this.#finalAfter);
     const mark = this.#live.shift();
     if (mark) this.#retired.push({ ...mark, greatestClock: chunk.greatestClock });
     const oldest = this.#live[0];
@@ -84,7 +92,14 @@ export class ReplayMarks {
     const facts = this.#live[0];
     if (!first || !facts) return {};
     return Object.fromEntries(
-      this.#topics.map((topic) => [topic, { ...first.points[topic], factsFrom: facts.points[topic].offset }]),
+      this.#topics.map((topic) => [
+        topic,
+        {
+          ...first.points[topic],
+          factsFrom: facts.points[topic].offset,
+          ...(Number.isFinite(this.frozenBefore) && { frozenBefore: this.frozenBefore }),
+        },
+      ]),
     );
   }
 }

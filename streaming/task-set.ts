@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import { isPassing } from '../platform/passing.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
@@ -8,6 +9,8 @@ import type { LogBounds } from './topics.ts';
 const RETAKE_AFTER_MS = 1_000;
 /** How many records are read between two looks at heartbeat and memory. */
 const STRIDE = 4_000;
+/** Who is told to stop waits this long for the last commit. */
+const SETTLE_MS = 10_000;
 /** Reading that waits for a commit looks up this often. */
 const RELIEF_MS = 500;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
@@ -80,9 +83,14 @@ export class TaskSet {
     }
   }
 
-  skipTo(topic: string, partition: number, offset: number): void {
+  /**
+   * Records from `first` to before `end` were fetched and none was for us. They are passed over where that leaves no gap:
+   * a fetch of an earlier assignment may come in late.
+   */
+  skipTo(topic: string, partition: number, first: number, end: number): void {
     const task = this.#tasks.get(partition);
-    if (task?.ended === false && !task.recovering) task.skipTo(this.#topics.indexOf(topic), offset);
+    const index = this.#topics.indexOf(topic);
+    if (task?.ended === false && first <= task.offeredTo(index)) task.skipTo(index, end);
   }
 
   tick(): void {
@@ -94,7 +102,9 @@ export class TaskSet {
 
   /** Commits all that was read; topics at their end no longer hold back the watermark. */
   async settle(): Promise<void> {
-    await Promise.all([...this.#tasks.values()].map((task) => task.commitNow(true)));
+    const commits = Promise.all([...this.#tasks.values()].map((task) => task.commitNow(true)));
+    // While Postgres is away nothing can be committed, and nothing is lost: it is read again.
+    await Promise.race([commits, sleep(SETTLE_MS, undefined, { ref: false })]);
   }
 
   abandon(): void {
@@ -131,7 +141,6 @@ export class TaskSet {
         }
         this.#tasks.set(number, task);
         this.#seek(task);
-        this.#resumeAll(number);
       }
     } catch (error) {
       if (!(error instanceof Error) || (isOurs(error) && !isPassing(error))) {
@@ -219,29 +228,39 @@ export class TaskSet {
     }
   }
 
+  /** Has a task's topics fetched from where it is. */
   #seek(task: Task): void {
     task.forgetOffers();
-    this.#topics.forEach((topic, index) => {
-      this.#consumer.seek({ topic, partition: task.number, offset: String(task.position(index)) });
+    this.#ask(() => {
+      this.#topics.forEach((topic, index) => {
+        this.#paused.delete(`${index} ${task.number}`);
+        this.#consumer.seek({ topic, partition: task.number, offset: String(task.position(index)) });
+      });
+      this.#consumer.resume(this.#topics.map((topic) => ({ topic, partitions: [task.number] })));
     });
   }
 
   #pauseAll(number: number): void {
-    this.#consumer.pause(this.#topics.map((topic) => ({ topic, partitions: [number] })));
-  }
-
-  #resumeAll(number: number): void {
-    this.#consumer.resume(this.#topics.map((topic) => ({ topic, partitions: [number] })));
+    this.#ask(() => this.#consumer.pause(this.#topics.map((topic) => ({ topic, partitions: [number] }))));
   }
 
   #pause(task: Task, index: number): void {
     this.#paused.add(`${index} ${task.number}`);
-    this.#consumer.pause([{ topic: this.#topics[index], partitions: [task.number] }]);
+    this.#ask(() => this.#consumer.pause([{ topic: this.#topics[index], partitions: [task.number] }]));
   }
 
   #resume(task: Task, index: number): void {
     if (!this.#paused.delete(`${index} ${task.number}`)) return;
-    this.#consumer.resume([{ topic: this.#topics[index], partitions: [task.number] }]);
+    this.#ask(() => this.#consumer.resume([{ topic: this.#topics[index], partitions: [task.number] }]));
+  }
+
+  /** Between a crash of the consumer and its restart there is nobody to ask; the next assignment sets everything anew. */
+  #ask(what: () => void): void {
+    try {
+      what();
+    } catch (error) {
+      if (isOurs(error)) throw error;
+    }
   }
 }
 

@@ -76,6 +76,7 @@ export class TaskState {
   /** By key: the earliest event time of its new facts. */
   #dirty = new Map<number, number>();
   #records = 0;
+  #letterBytes = 0;
   /** The smallest clock when the last delta was taken. */
   #derivedTo = -Infinity;
 
@@ -120,6 +121,11 @@ export class TaskState {
   /** Records read since the last delta. */
   get pending(): number {
     return this.#records;
+  }
+
+  /** Bytes of the dead letters since the last delta. */
+  get pendingBytes(): number {
+    return this.#letterBytes;
   }
 
   /** Records held in memory. */
@@ -171,7 +177,8 @@ export class TaskState {
     const rules = this.#policy.rules.speed;
     for (const [key, since] of this.#dirty) {
       if (!this.#store.hasPlayback(key)) continue;
-      const affectedFrom = Math.max(since - rules.stitchingGap, 0);
+      // What ended before this had its facts dropped: it stays as it is.
+      const affectedFrom = Math.max(since - rules.stitchingGap, this.#marks.frozenBefore, 0);
       const view = this.#view.load(key);
       touched.push({
         profile_id: view.profileId,
@@ -196,6 +203,7 @@ export class TaskState {
     };
     this.#dirty = new Map();
     this.#deadLetters = [];
+    this.#letterBytes = 0;
     this.#records = 0;
     this.#derivedTo = Math.min(...this.#clocks.map((clock) => clock.now));
     return delta;
@@ -225,7 +233,7 @@ export class TaskState {
         this.#marks.postpone(watermark);
         return;
       }
-      this.#marks.drop(chunk);
+      this.#marks.drop(chunk, watermark);
       this.#store.dropOldest();
     }
   }
@@ -249,6 +257,7 @@ export class TaskState {
     // Without an event day, and without a usable timestamp, a record still has a day: that of the epoch.
     const at = rejection.eventTime ?? Math.max(stamp, 0);
     this.#ledger.count(topic, at, 'dead_lettered');
+    this.#letterBytes += (message.key?.length ?? 0) + (message.value?.length ?? 0);
     this.#deadLetters.push({
       topic,
       offset: Number(message.offset),

@@ -7,7 +7,7 @@ import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { commitAgain, type OnStep } from './commit.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
-import { takeTask } from './sql/take-task.ts';
+import { takeTask, type TakenTask } from './sql/take-task.ts';
 import { markOf, TaskState, type TopicOffset } from './task-state.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -17,6 +17,8 @@ const CATCH_UP_LINGER_MS = 1_500;
 const CATCH_UP_RECORDS = 60_000;
 /** Reading waits for a commit while this many records are uncommitted: what bounds memory when Postgres is slow. */
 const MOST_PENDING = 120_000;
+/** The same for the bytes of dead letters, which are kept whole. */
+const MOST_PENDING_BYTES = 16 * 1024 * 1024;
 /** A topic that was read to its end is quiet when nothing came for this long. */
 export const QUIET_AFTER_MS = 5_000;
 /** A topic that is this much ahead of another in event time waits for it. */
@@ -52,6 +54,8 @@ export class Task {
   readonly #options: TaskOptions;
   readonly #state: TaskState;
   readonly #epoch: number;
+  /** Replay points of topics that this process does not read. */
+  readonly #otherReplay: TakenTask['replay'];
   /** What is committed, as the fence compares it. */
   #committed: Offsets;
   /** By topic: the offset up to which records had been committed when the task was taken. */
@@ -67,8 +71,10 @@ export class Task {
   #timer: NodeJS.Timeout | null = null;
   #ended = false;
 
-  private constructor(options: TaskOptions, epoch: number, stored: Offsets, offsets: Offsets, state: TaskState) {
+  private constructor(options: TaskOptions, taken: TakenTask, offsets: Offsets, state: TaskState) {
+    const { epoch, offsets: stored, replay } = taken;
     this.#options = options;
+    this.#otherReplay = Object.fromEntries(Object.entries(replay).filter(([topic]) => !options.topics.includes(topic)));
     this.number = options.number;
     this.#epoch = epoch;
     this.#committed = stored;
@@ -111,7 +117,7 @@ export class Task {
       if (anew || known.next < earliest) offsets[topic] = { next: earliest, last: null };
     }
     const state = new TaskState(number, topics, policy, offsets, replay);
-    return new Task(options, taken.epoch, taken.offsets, offsets, state);
+    return new Task(options, taken, offsets, state);
   }
 
   get ended(): boolean {
@@ -176,7 +182,7 @@ export class Task {
     let left = atMost;
     for (const [topic, offer] of this.#offers.entries()) {
       if (offer === null) continue;
-      for (let read = 0; left > 0 && offer.next < offer.messages.length; read++) {
+      for (let read = 0; left > 0 && !this.full && offer.next < offer.messages.length; read++) {
         // Event times jump seldom: it is enough to look now and then whether another topic is to come first.
         if ((read % 64 === 0 || this.recovering) && this.#mustWait(topic)) break;
         const message = offer.messages[offer.next++];
@@ -223,7 +229,7 @@ export class Task {
   commitSoon(): void {
     if (this.#ended || this.#commit !== null || this.recovering || this.#state.pending === 0) return;
     const behind = this.#high.some((high, topic) => high - this.#state.position(topic) > 5_000);
-    if (behind && this.#state.pending >= CATCH_UP_RECORDS) {
+    if ((behind && this.#state.pending >= CATCH_UP_RECORDS) || this.full) {
       void this.commitNow();
     } else {
       this.#timer ??= setTimeout(() => void this.commitNow(), behind ? CATCH_UP_LINGER_MS : LINGER_MS);
@@ -232,7 +238,7 @@ export class Task {
 
   /** Whether reading must wait for a commit. */
   get full(): boolean {
-    return this.#state.pending >= MOST_PENDING;
+    return this.#state.pending >= MOST_PENDING || this.#state.pendingBytes >= MOST_PENDING_BYTES;
   }
 
   /** Waits for the commit that is under way or due, at most this long. @returns whether there still is too much */
@@ -244,9 +250,10 @@ export class Task {
   /** Looks after what time brings: quiet topics let the watermark go on; old facts leave. */
   tick(): void {
     if (this.#ended || this.recovering || this.#commit !== null) return;
-    if (this.#state.pending > 0 || this.#watermark !== finiteOrNull(this.#state.watermark(this.#quiet()))) {
-      void this.commitNow();
-    }
+    const moved = this.#options.topics.some((name, topic) => {
+      return this.#state.position(topic) !== (this.#committed[name]?.next ?? 0);
+    });
+    if (moved || this.#watermark !== finiteOrNull(this.#state.watermark(this.#quiet()))) void this.commitNow();
   }
 
   /**
@@ -256,16 +263,15 @@ export class Task {
   async commitNow(settle = false): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#commit !== null) {
-      await this.#commit;
-      if (!settle) return;
-    }
-    if (this.#ended || this.recovering) return;
+    if (this.#commit !== null && !settle) return this.#commit;
+    // The end of a commit may have begun the next: never two at once.
+    while (this.#commit !== null) await this.#commit;
+    if (this.#ended || this.recovering) return undefined;
     this.#commit = this.#commitDelta(settle).finally(() => {
       this.#commit = null;
       this.commitSoon();
     });
-    await this.#commit;
+    return this.#commit;
   }
 
   /** The task is no longer ours, or no longer wanted: nothing more is committed. */
@@ -276,13 +282,20 @@ export class Task {
 
   async #commitDelta(settle: boolean): Promise<void> {
     const { pool, log } = this.#options;
-    const delta = this.#state.takeDelta(settle ? this.#high.map((_, topic) => this.#atEnd(topic)) : this.#quiet());
     let tries = 0;
     try {
+      const from = this.#committed;
+      const taken = this.#state.takeDelta(settle ? this.#high.map((_, topic) => this.#atEnd(topic)) : this.#quiet());
+      // Topics that this process does not read keep what is stored of them.
+      const delta = {
+        ...taken,
+        offsets: { ...from, ...taken.offsets },
+        replay: { ...this.#otherReplay, ...taken.replay },
+      };
       await pRetry(
         () => {
           if (this.#ended) throw new FencedError(this.number, this.#epoch);
-          const commit = commitAgain(pool, this.number, this.#epoch, this.#committed, delta, this.#options.onStep);
+          const commit = commitAgain(pool, this.number, this.#epoch, from, delta, this.#options.onStep);
           tries++;
           return commit;
         },

@@ -1,12 +1,14 @@
 import type { Admin } from 'kafkajs';
 import { selectTopics } from '../platform/kafka.ts';
 import type { TopicSelector } from '../platform/settings.ts';
-import { MissingTopicError, UnequalPartitionsError } from './errors.ts';
+import { DeadLetterTopicError, MissingTopicError, UnequalPartitionsError } from './errors.ts';
 
 export interface TopicSettings {
   impressionTopics: readonly TopicSelector[];
   playbackTopics: readonly TopicSelector[];
   brokers: readonly string[];
+  /** Never read, whatever the patterns match: its records would come back as dead letters without end. */
+  dlqTopic: string;
 }
 
 /** The topics that are read, in code unit order: the order that decides between copies in several topics. */
@@ -18,10 +20,10 @@ export interface SourceTopics {
 /**
  * Finds the topics that the settings name or match.
  *
- * @throws MissingTopicError, UnequalPartitionsError
+ * @throws MissingTopicError, DeadLetterTopicError, UnequalPartitionsError
  */
 export async function findTopics(admin: Admin, settings: TopicSettings): Promise<SourceTopics> {
-  const known = await admin.listTopics();
+  const known = (await admin.listTopics()).filter((name) => name !== settings.dlqTopic);
   const chosen = new Set<string>();
   const kinds = [
     ['WHENCE_IMPRESSION_TOPICS', settings.impressionTopics],
@@ -29,6 +31,7 @@ export async function findTopics(admin: Admin, settings: TopicSettings): Promise
   ] as const;
   for (const [setting, selectors] of kinds) {
     for (const selector of selectors) {
+      if (selector === settings.dlqTopic) throw new DeadLetterTopicError(setting, selector);
       const found = selectTopics([selector], known);
       if (found.length === 0) throw new MissingTopicError(setting, String(selector), settings.brokers);
       found.forEach((name) => chosen.add(name));

@@ -29,7 +29,27 @@ export async function addDeadLetters(
   partition: number,
   rows: readonly DeadLetterRow[],
 ): Promise<void> {
-  if (rows.length === 0) return;
+  for (const slice of slices(rows)) await addSlice(database, partition, slice);
+}
+
+/** Letters are whole records: no statement may grow with their number. */
+const SLICE_BYTES = 8 * 1024 * 1024;
+
+function* slices(rows: readonly DeadLetterRow[]): Generator<DeadLetterRow[]> {
+  let slice: DeadLetterRow[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    slice.push(row);
+    bytes += (row.value?.length ?? 0) + (row.key?.length ?? 0);
+    if (bytes < SLICE_BYTES) continue;
+    yield slice;
+    slice = [];
+    bytes = 0;
+  }
+  if (slice.length > 0) yield slice;
+}
+
+async function addSlice(database: Queryable, partition: number, rows: readonly DeadLetterRow[]): Promise<void> {
   await database.query(
     `insert into whence.dead_letters
        (topic, partition, "offset", day, reason, field, message, key, value, stamped_at)

@@ -26,6 +26,7 @@ export async function createSilentArchiver(world: World, options: Partial<Archiv
   return startArchiver({
     impressionTopics: [world.impressions],
     playbackTopics: [world.playback],
+    dlqTopic: world.dlq,
     brokers: (world.env.KAFKA_BROKERS ?? '').split(','),
     kafka: world.kafka,
     pool: world.pool,
