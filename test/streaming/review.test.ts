@@ -1,5 +1,6 @@
 /** What an adversarial reader of the code found, each once on the real servers. */
 
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CommitStep } from '../../streaming/commit.ts';
@@ -36,14 +37,17 @@ async function readOnce(world: World, options: Parameters<typeof createSilentLay
 test('stopped in the middle of catching up, with a commit under way and the next one due, it loses nothing', async () => {
   const world = await World.create(stack, 'stopped', 1);
   await world.publish(numbered(0, 200_000));
-  let begun = 0;
+  // The first commit takes so long that the next is due when it ends; that one is overtaken if it can be.
+  const delays = [2_500, 400];
+  const firstBegan = new EventEmitter();
   const layer = await createSilentLayer(world, {
     onStep: async (step: CommitStep) => {
-      // The first commit takes so long that the next is due when it ends; that one is overtaken if it can be.
-      if (step === 'begun') await sleep(++begun === 1 ? 2_500 : begun === 2 ? 400 : 0);
+      if (step !== 'begun') return;
+      firstBegan.emit('begun');
+      await sleep(delays.shift() ?? 0);
     },
   });
-  while (begun === 0) await sleep(20);
+  await once(firstBegan, 'begun');
   await sleep(2_000);
   await layer.stop();
   const { rows } = await world.pool.query('select offsets from whence.speed_tasks');
@@ -145,7 +149,7 @@ test('what is on time by its own log, but older than what is held, deletes no pl
 describe('dead letters', () => {
   test('large ones are kept and relayed, one too large for the topic without its value', async () => {
     const world = await World.create(stack, 'large', 1);
-    await world.publish([...Array.from({ length: 300 }, (_, i) => `no JSON ${i} ${'x'.repeat(9_000)}`)]);
+    await world.publish(Array.from({ length: 300 }, (_, i) => `no JSON ${i} ${'x'.repeat(9_000)}`));
     await world.publish([`no JSON ${'y'.repeat(900_000)}`]);
     const layer = await createSilentLayer(world);
     await layer.caughtUp();
