@@ -22,12 +22,10 @@ export type FileRange = Omit<FileDescription, 'rows' | 'minEventTime' | 'maxEven
 /** Gathers records in DuckDB's memory and writes them as Parquet. One for a process; not bound to any topic. */
 export class ArchiveWriter {
   readonly #instance: DuckDBInstance;
-  readonly #appending: DuckDBConnection;
   #count = 0;
 
-  private constructor(instance: DuckDBInstance, appending: DuckDBConnection) {
+  private constructor(instance: DuckDBInstance) {
     this.#instance = instance;
-    this.#appending = appending;
   }
 
   /** @param scratch a folder of this machine, for what does not fit in memory */
@@ -38,20 +36,19 @@ export class ArchiveWriter {
       memory_limit: MEMORY,
       temp_directory: scratch,
     });
-    return new ArchiveWriter(instance, await instance.connect());
+    return new ArchiveWriter(instance);
   }
 
   /** Begins to gather the records of a file. */
   async begin(): Promise<RecordBuffer> {
     const table = `records_${++this.#count}`;
     const columns = STORED_COLUMNS.map(({ name, type }) => `"${name}" ${type}`);
-    await this.#appending.run(`create table ${table} (${columns.join(', ')})`);
-    const appender = await this.#appending.createAppender(table);
-    return new RecordBuffer(this.#instance, table, appender);
+    const connection = await this.#instance.connect();
+    await connection.run(`create table ${table} (${columns.join(', ')})`);
+    return new RecordBuffer(this.#instance, connection, table, await connection.createAppender(table));
   }
 
   close(): void {
-    this.#appending.closeSync();
     this.#instance.closeSync();
   }
 }
@@ -59,12 +56,15 @@ export class ArchiveWriter {
 /** The records of one file to be. */
 export class RecordBuffer {
   readonly #instance: DuckDBInstance;
+  /** Its own: a connection runs one thing at a time, and another buffer's would end what this one is at. */
+  readonly #appending: DuckDBConnection;
   readonly #table: string;
   readonly #appender: DuckDBAppender;
   rows = 0;
 
-  constructor(instance: DuckDBInstance, table: string, appender: DuckDBAppender) {
+  constructor(instance: DuckDBInstance, appending: DuckDBConnection, table: string, appender: DuckDBAppender) {
     this.#instance = instance;
+    this.#appending = appending;
     this.#table = table;
     this.#appender = appender;
   }
@@ -105,11 +105,10 @@ export class RecordBuffer {
   /** Frees the memory. */
   async drop(): Promise<void> {
     this.#appender.closeSync();
-    const connection = await this.#instance.connect();
     try {
-      await connection.run(`drop table ${this.#table}`);
+      await this.#appending.run(`drop table ${this.#table}`);
     } finally {
-      connection.closeSync();
+      this.#appending.closeSync();
     }
   }
 
