@@ -36,6 +36,7 @@ export class Processes {
   readonly #children = new Set<ChildProcess>();
   readonly #restarts: number[] = [];
   #stopping = false;
+  #failure: ProcessesFailedError | null = null;
   readonly done: Promise<void>;
   #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -54,13 +55,14 @@ export class Processes {
     return this.#options.what ?? 'the speed layer';
   }
 
-  /** Lets each commit what it has read and end. */
+  /** Lets each commit what it has read and end. `done` fails where one of them does. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const ends = [...this.#children].map((child) => once(child, 'exit'));
     for (const child of this.#children) child.kill('SIGTERM');
     await Promise.all(ends);
-    this.#resolve();
+    if (this.#failure === null) this.#resolve();
+    else this.#reject(this.#failure);
   }
 
   #start(): void {
@@ -69,7 +71,10 @@ export class Processes {
     this.#children.add(child);
     child.on('exit', (code, signal) => {
       this.#children.delete(child);
-      if (this.#stopping) return;
+      if (this.#stopping) {
+        if (code !== 0 && code !== null) this.#fail(code, signal);
+        return;
+      }
       if (this.#options.endByThemselves && code === 0) {
         if (this.#children.size === 0) this.#resolve();
         return;
@@ -82,7 +87,12 @@ export class Processes {
         this.#start();
         return;
       }
-      void this.stop().finally(() => this.#reject(new ProcessesFailedError(this.#what, code, signal)));
+      this.#fail(code, signal);
+      void this.stop();
     });
+  }
+
+  #fail(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#failure ??= new ProcessesFailedError(this.#what, code, signal);
   }
 }
