@@ -1,9 +1,6 @@
-import type { PlayDecision, Rule } from './derive.ts';
+import type { KeyFacts, PlayDecision, Rule } from './derive.ts';
 import { SURFACE_CLASSES, type SurfaceClass } from './events.ts';
-import type { FactStore } from './facts/fact-store.ts';
-import type { KeyView } from './facts/key-view.ts';
-import { splitPlace } from './facts/record.ts';
-import { describePlay, type Play } from './plays.ts';
+import { describePlay, type KeyWords, type Play } from './plays.ts';
 import type { Rules } from './policy.ts';
 
 /** Why an impression is, or is not, the source. */
@@ -62,53 +59,52 @@ export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   beyond_the_kept_path: 'beyond the last touches that a path keeps',
 };
 
-/** Says of every impression of a loaded key why it won or lost a play. The view must hold the facts decided on. */
-export function explain(decision: PlayDecision, view: KeyView, store: FactStore, rules: Rules): Explanation {
+/** Says of every impression of a key why it won or lost a play. The key must hold the facts decided on. */
+export function explain(decision: PlayDecision, key: KeyFacts & KeyWords, rules: Rules): Explanation {
   const candidates: Candidate[] = [];
-  for (let i = view.impressions.count - 1; i >= 0; i--) {
-    const seen = view.impression(i);
-    const { surface, rowType } = splitPlace(store.dictionaries.places.text(seen.place));
+  for (let i = key.impressions.count - 1; i >= 0; i--) {
+    const seen = key.impressionWords(i);
     candidates.push({
-      impression_id: view.impressionId(i),
-      seen_at: view.impressions.time[i],
-      surface,
-      row_type: rowType,
+      impression_id: seen.id,
+      seen_at: seen.time,
+      surface: seen.surface,
+      row_type: seen.rowType,
       row_id: seen.rowId,
       row_rank: seen.rowRank,
       position: seen.position,
-      class: SURFACE_CLASSES[view.impressions.surfaceClass[i]],
-      source_of_play: judgeSourceOfPlay(i, decision, view, rules),
-      source_of_discovery: judgeDiscovery(i, decision, view, rules),
+      class: SURFACE_CLASSES[key.impressions.surfaceClass[i]],
+      source_of_play: judgeSourceOfPlay(i, decision, key, rules),
+      source_of_discovery: judgeDiscovery(i, decision, key, rules),
     });
   }
-  return { play: describePlay(decision, view, store), rule: decision.rule, candidates };
+  return { play: describePlay(decision, key), rule: decision.rule, candidates };
 }
 
-function judgeSourceOfPlay(impression: number, decision: PlayDecision, view: KeyView, rules: Rules): Verdict {
-  const at = view.impressions.time[impression];
+function judgeSourceOfPlay(impression: number, decision: PlayDecision, key: KeyFacts, rules: Rules): Verdict {
+  const at = key.impressions.time[impression];
   const named = decision.origin >= 0;
   if (impression === decision.sopImpression) return named ? 'won_named_by_origin' : 'won_last_before_play';
   if (at > decision.startedAt) return 'after_the_play';
   if (named && at < decision.startedAt - rules.discoveryWindow) return 'older_than_the_window';
   if (decision.rule === 'origin_claim') return 'origin_claims_a_row';
   if (decision.rule === 'origin_impression') {
-    return view.names(decision.origin, impression) ? behind(decision.sopImpression, at, view) : 'origin_names_another';
+    return key.names(decision.origin, impression) ? behind(decision.sopImpression, at, key) : 'origin_names_another';
   }
   if (at < decision.startedAt - rules.sourceOfPlayWindow) return 'older_than_the_window';
-  return behind(decision.sopImpression, at, view);
+  return behind(decision.sopImpression, at, key);
 }
 
-function judgeDiscovery(impression: number, decision: PlayDecision, view: KeyView, rules: Rules): Verdict {
-  const at = view.impressions.time[impression];
+function judgeDiscovery(impression: number, decision: PlayDecision, key: KeyFacts, rules: Rules): Verdict {
+  const at = key.impressions.time[impression];
   const winner = decision.path.at(-1) ?? -1;
   if (impression === winner) return decision.launchIsTouch ? 'won_launch' : 'won_last_touch';
   if (at > decision.startedAt) return 'after_the_play';
   if (at < decision.startedAt - rules.discoveryWindow) return 'older_than_the_window';
-  if (SURFACE_CLASSES[view.impressions.surfaceClass[impression]] !== 'discovery') return 'class_takes_no_part';
+  if (SURFACE_CLASSES[key.impressions.surfaceClass[impression]] !== 'discovery') return 'class_takes_no_part';
   if (!decision.path.includes(impression)) return 'beyond_the_kept_path';
-  return decision.launchIsTouch ? 'launch_stands_last' : behind(winner, at, view);
+  return decision.launchIsTouch ? 'launch_stands_last' : behind(winner, at, key);
 }
 
-function behind(winner: number, at: number, view: KeyView): Verdict {
-  return view.impressions.time[winner] === at ? 'lost_the_tie' : 'earlier_than_the_winner';
+function behind(winner: number, at: number, key: KeyFacts): Verdict {
+  return key.impressions.time[winner] === at ? 'lost_the_tie' : 'earlier_than_the_winner';
 }

@@ -1,10 +1,40 @@
 import { CLAIMED_LAUNCH, type Evidence, type PlayDecision, type Rule } from './derive.ts';
 import { SURFACE_CLASSES, type SurfaceClass } from './events.ts';
-import type { KeyView } from './facts/key-view.ts';
-import { splitPlace } from './facts/record.ts';
-import type { FactStore } from './facts/fact-store.ts';
 import { playId } from './play-id.ts';
 import { utcDay } from './time.ts';
+
+/** The facts of one key in words, by the indices of its `KeyFacts`: whatever holds the facts says them. */
+export interface KeyWords {
+  readonly profileId: string;
+  readonly workId: string;
+  impressionWords(index: number): ImpressionWords;
+  playbackWords(index: number): PlaybackWords;
+}
+
+export interface ImpressionWords {
+  id: string;
+  surface: string;
+  rowType: string;
+  rowId: string;
+  rowRank: number;
+  position: number;
+  /** Epoch milliseconds. */
+  time: number;
+}
+
+export interface PlaybackWords {
+  playbackId: string;
+  title: string;
+  country: string;
+  device: string;
+  origin: {
+    surface: string;
+    rowType: string | null;
+    rowId: string | null;
+    rowRank: number | null;
+    position: number | null;
+  } | null;
+}
 
 /** A row of a surface as a source of a play or of a discovery. */
 export interface Source {
@@ -71,26 +101,24 @@ const UNKNOWN: Source = {
   evidence: 'none',
 };
 
-/** Puts a decision into words. The view must still hold the facts that were decided on. */
-export function describePlay(decision: PlayDecision, view: KeyView, store: FactStore): Play {
-  const first = view.playback(decision.firstEvent);
-  const { labels } = store.dictionaries;
-  const sop = describeSop(decision, view, store);
+/** Puts a decision into words. The key must still hold the facts that were decided on. */
+export function describePlay(decision: PlayDecision, key: KeyWords): Play {
+  const first = key.playbackWords(decision.firstEvent);
+  const sop = describeSop(decision, key);
   const path = decision.path.map((impression, index) => {
     const isLaunch = decision.launchIsTouch && index === decision.path.length - 1;
-    return describeTouch(impression, isLaunch, decision, sop, view, store);
+    return describeTouch(impression, isLaunch, decision, sop, key);
   });
-  const profileId = view.profileId;
-  const workId = view.workId;
+  const { profileId, workId } = key;
   return {
     play_id: playId(profileId, workId, decision.startedAt),
     profile_id: profileId,
     work_id: workId,
     playback_id: first.playbackId,
-    playback_ids: decision.playbackFirsts.map((event) => view.playback(event).playbackId),
-    title_id: labels.text(first.title),
-    country: labels.text(first.country),
-    device_type: labels.text(first.device),
+    playback_ids: decision.playbackFirsts.map((event) => key.playbackWords(event).playbackId),
+    title_id: first.title,
+    country: first.country,
+    device_type: first.device,
     day: utcDay(decision.startedAt),
     started_at: decision.startedAt,
     ended_at: decision.endedAt,
@@ -108,29 +136,27 @@ export function describePlay(decision: PlayDecision, view: KeyView, store: FactS
   };
 }
 
-function describeSop(decision: PlayDecision, view: KeyView, store: FactStore): Source {
+function describeSop(decision: PlayDecision, key: KeyWords): Source {
   const surfaceClass = decision.sopClass < 0 ? null : SURFACE_CLASSES[decision.sopClass];
   if (decision.sopImpression >= 0) {
-    const seen = view.impression(decision.sopImpression);
-    const { surface, rowType } = splitPlace(store.dictionaries.places.text(seen.place));
+    const seen = key.impressionWords(decision.sopImpression);
     return {
-      surface,
+      surface: seen.surface,
       class: surfaceClass,
-      row_type: rowType,
+      row_type: seen.rowType,
       row_id: seen.rowId,
       row_rank: seen.rowRank,
       position: seen.position,
-      impression_id: view.impressionId(decision.sopImpression),
+      impression_id: seen.id,
       evidence: decision.sopEvidence,
     };
   }
-  const origin = decision.origin < 0 ? null : view.playback(decision.origin).origin;
+  const origin = decision.origin < 0 ? null : key.playbackWords(decision.origin).origin;
   if (origin === null) return UNKNOWN;
-  const { surface, rowType } = splitPlace(store.dictionaries.places.text(origin.place));
   return {
-    surface,
+    surface: origin.surface,
     class: surfaceClass,
-    row_type: rowType,
+    row_type: origin.rowType,
     row_id: origin.rowId,
     row_rank: origin.rowRank,
     position: origin.position,
@@ -144,23 +170,21 @@ function describeTouch(
   isLaunch: boolean,
   decision: PlayDecision,
   sop: Source,
-  view: KeyView,
-  store: FactStore,
+  key: KeyWords,
 ): Touch {
   if (impression === CLAIMED_LAUNCH) {
     const { surface, row_type, row_id, row_rank, position } = sop;
     return { impression_id: null, surface, row_type, row_id, row_rank, position, touched_at: decision.startedAt };
   }
-  const seen = view.impression(impression);
-  const { surface, rowType } = splitPlace(store.dictionaries.places.text(seen.place));
+  const seen = key.impressionWords(impression);
   return {
-    impression_id: view.impressionId(impression),
-    surface,
-    row_type: rowType,
+    impression_id: seen.id,
+    surface: seen.surface,
+    row_type: seen.rowType,
     row_id: seen.rowId,
     row_rank: seen.rowRank,
     position: seen.position,
-    touched_at: isLaunch ? decision.startedAt : view.impressions.time[impression],
+    touched_at: isLaunch ? decision.startedAt : seen.time,
   };
 }
 

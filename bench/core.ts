@@ -152,7 +152,7 @@ function feed(source: Iterator<Event>, deriving: boolean): { store: FactStore; d
         const { key } = store.observe(event, 0, clock.now, clock.isLate(event.event_time, rules), 0);
         clock.advance(event.event_time);
         if (!deriving || key < 0 || event.type !== 'playback') continue;
-        for (const decision of derive(view.load(key), rules)) describePlay(decision, view, store);
+        for (const decision of derive(view.load(key), rules)) describePlay(decision, view);
         derived++;
       }
     });

@@ -1,7 +1,10 @@
+import { dailyShares, moveDaily } from '../merge/daily.ts';
+import { settleDiscoveries } from '../merge/discoveries.ts';
+import { keySetOf } from '../merge/keys.ts';
+import { shareMerge } from '../merge/locks.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 import { FencedError } from './errors.ts';
 import { advanceTask, wasCommitted, type Offsets } from './sql/advance-task.ts';
-import { dailyShares, moveDaily, settleDiscoveries } from './sql/settle-keys.ts';
 import { addDeadLetters, addToLedger } from './sql/write-ledger.ts';
 import { writePlays } from './sql/write-plays.ts';
 import type { Delta } from './task-state.ts';
@@ -14,7 +17,7 @@ export type OnStep = (step: CommitStep) => void | Promise<void>;
  * Commits a delta: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while the task is
  * of this epoch and at the offsets `from`.
  *
- * Locks are taken in one order everywhere: first the task's row, then rows of its own keys.
+ * Locks are taken in one order everywhere: first the task's row, then the merge (shared), then rows of its own keys.
  *
  * @throws FencedError where another process has the task; then nothing was written
  */
@@ -31,11 +34,13 @@ export async function commitDelta(
     if (!(await advanceTask(client, task, epoch, from, delta))) throw new FencedError(task, epoch);
     await onStep('fenced');
     if (delta.touched.length > 0) {
-      const before = await dailyShares(client, delta.touched);
+      await shareMerge(client);
+      const keys = keySetOf(delta.touched);
+      const before = await dailyShares(client, keys);
       await writePlays(client, task, delta.touched, delta.plays);
       await onStep('plays written');
-      await settleDiscoveries(client, delta.touched);
-      await moveDaily(client, task, before, await dailyShares(client, delta.touched));
+      await settleDiscoveries(client, keys);
+      await moveDaily(client, task, before, await dailyShares(client, keys));
     }
     await onStep('settled');
     await addToLedger(client, task, delta.ledger);

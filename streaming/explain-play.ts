@@ -4,12 +4,12 @@ import { derive } from '../attribution/derive.ts';
 import { explain, type Explanation } from '../attribution/explain.ts';
 import { COPY_MEMORY_MS, FactStore } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
+import { playRow, type PlayRow } from '../attribution/play-row.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { FUTURE_TOLERANCE_MS, parseRecord } from '../attribution/validate.ts';
 import { withAdmin } from '../platform/kafka.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { readLog, type LogRange } from '../platform/read-log.ts';
-import { playRow, type PlayRow } from './play-row.ts';
 import type { TopicOffset } from './task-state.ts';
 import { fetchBounds } from './topics.ts';
 
@@ -119,7 +119,7 @@ export async function explainPlay(database: Queryable, kafka: Kafka, id: string)
   await readLog(kafka, 'whence-explain', ranges, (topic, record) => facts.read(topic, record));
 
   const explanation = facts.explain(served);
-  const agrees = explanation !== null && isSameRow(playRow(explanation.play, stored.task, policy), stored);
+  const agrees = explanation !== null && isSameRow(playRow(explanation.play, policy), stored);
   return {
     served,
     stored,
@@ -222,7 +222,7 @@ class FactsOfProfile {
     const rules = this.#policy.rules.speed;
     const decision = derive(view, rules).find(({ startedAt }) => startedAt === Date.parse(started_at));
     if (decision === undefined) return null;
-    const explanation = explain(decision, view, this.#store, rules);
+    const explanation = explain(decision, view, rules);
     return explanation.play.play_id === play_id ? explanation : null;
   }
 }

@@ -7,7 +7,7 @@ import type { OnStep } from './commit.ts';
 import { createGroupConsumer, joinGroup, Lifecycle } from './group.ts';
 import { DeadLetterRelay } from './relay.ts';
 import { findGroupId } from './sql/find-group-id.ts';
-import { registerPolicy } from './sql/register-policy.ts';
+import { registerPolicy } from '../merge/register-policy.ts';
 import { TaskSet } from './task-set.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { KafkaMessage } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
-import { derive } from '../attribution/derive.ts';
+import { derive, type PlayDecision } from '../attribution/derive.ts';
 import { FactStore } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
+import { playRow, type PlayRow } from '../attribution/play-row.ts';
 import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
-import { playRow, type PlayRow } from './play-row.ts';
 import { reachOf, ReplayMarks, type ReplayPoint } from './replay-marks.ts';
 
 /** Where a topic has been applied to, and a mark by which its last applied record is known again. */
@@ -41,6 +41,14 @@ export interface TouchedKey {
   affected_from: string;
 }
 
+/** A row of `whence.speed_plays`. */
+export interface SpeedPlayRow extends PlayRow {
+  task: number;
+  /** The topics that its events stand in, and the offset of the last in each: what tells whether batch has them all. */
+  event_topics: string[];
+  event_offsets: number[];
+}
+
 /** Everything that one commit writes. */
 export interface Delta {
   /** Records since the last commit. */
@@ -50,7 +58,7 @@ export interface Delta {
   /** Epoch milliseconds, null where unknown. */
   watermark: number | null;
   touched: TouchedKey[];
-  plays: PlayRow[];
+  plays: SpeedPlayRow[];
   ledger: LedgerRow[];
   deadLetters: DeadLetterRow[];
 }
@@ -149,7 +157,7 @@ export class TaskState {
       const late = clock.isLate(event.event_time, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
       const payload = crc32(message.value ?? '');
-      const observed = this.#store.observe(event, topic, clock.now, late || known, payload);
+      const observed = this.#store.observe(event, topic, clock.now, late || known, payload, offset);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
       clock.advance(event.event_time);
       if (!committed) {
@@ -173,7 +181,7 @@ export class TaskState {
   /** Derives what has changed, and gives all that is to be written. What is taken is not given again. */
   takeDelta(quiet: readonly boolean[]): Delta {
     const touched: TouchedKey[] = [];
-    const plays: PlayRow[] = [];
+    const plays: SpeedPlayRow[] = [];
     const rules = this.#policy.rules.speed;
     for (const [key, since] of this.#dirty) {
       if (!this.#store.hasPlayback(key)) continue;
@@ -188,7 +196,8 @@ export class TaskState {
       for (const decision of derive(view, rules)) {
         // What ended more than a stitching gap before the first new fact is as it was, and its facts may be gone.
         if (decision.endedAt < affectedFrom) continue;
-        plays.push(playRow(describePlay(decision, view, this.#store), this.#task, this.#policy));
+        const row = playRow(describePlay(decision, view), this.#policy);
+        plays.push({ ...row, task: this.#task, ...this.#lastEventsOf(decision) });
       }
     }
     const delta: Delta = {
@@ -245,6 +254,17 @@ export class TaskState {
     return derive(this.#view.load(key), rules).some(
       (play) => play.endedAt >= open && play.startedAt - reachOf(rules) <= upTo,
     );
+  }
+
+  /** By topic: the last offset of the playback events between the first and the last of a play of the loaded key. */
+  #lastEventsOf({ firstEvent, endedAt }: PlayDecision): Pick<SpeedPlayRow, 'event_topics' | 'event_offsets'> {
+    const last = new Map<number, number>();
+    const { count, time } = this.#view.playbacks;
+    for (let i = firstEvent; i < count && time[i] <= endedAt; i++) {
+      const { source, offset } = this.#view.playbackPlace(i);
+      last.set(source, Math.max(offset, last.get(source) ?? 0));
+    }
+    return { event_topics: [...last.keys()].map((source) => this.topics[source]), event_offsets: [...last.values()] };
   }
 
   #touch(key: number, eventTime: number): void {

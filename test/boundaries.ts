@@ -35,8 +35,9 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   },
   platform: { ours: [] },
   archive: { ours: ['attribution', 'platform'], never: [TEMPORAL] },
-  streaming: { ours: ['attribution', 'platform', 'archive'], never: [TEMPORAL] },
-  batch: { ours: ['attribution', 'platform', 'archive'], never: [TEMPORAL, 'kafkajs'] },
+  merge: { ours: ['attribution', 'platform'], never: [TEMPORAL, 'kafkajs'] },
+  streaming: { ours: ['attribution', 'platform', 'archive', 'merge'], never: [TEMPORAL] },
+  batch: { ours: ['attribution', 'platform', 'archive', 'merge'], never: [TEMPORAL, 'kafkajs'] },
   activities: { ours: ['attribution', 'platform', 'archive', 'batch'] },
   workflows: {
     ours: [],

@@ -16,7 +16,7 @@ export const SHADOWED_FLAG = 4;
  * Some hundred thousand records in the order in which they were read: columns, their bytes, and an index by event.
  * Chunks are what is dropped: the oldest whole, so that forgetting costs nothing per record that is kept.
  *
- * Bytes of a record: event id, flags, source, clock minus time, checksum, payload.
+ * Bytes of a record: event id, flags, source, clock minus time, checksum, offset (of a playback event), payload.
  */
 export class Chunk {
   count = 0;

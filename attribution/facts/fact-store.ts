@@ -88,8 +88,9 @@ export class FactStore {
    * @param clock the greatest event time of the valid records earlier in the same source; -Infinity at its beginning
    * @param late the record is late by its source's clock: it is known from now on, but never applied
    * @param checksum 32 bits of the payload: copies that differ in them are conflicts; without it, none are
+   * @param offset where the record stands in its source
    */
-  observe(event: Event, source: number, clock: number, late: boolean, checksum = 0): Observed {
+  observe(event: Event, source: number, clock: number, late: boolean, checksum = 0, offset = 0): Observed {
     const writer = this.#writer;
     writer.reset();
     writer.text(event.event_id);
@@ -105,14 +106,15 @@ export class FactStore {
     writer.varint(source);
     writer.varint(clockAfter - event.event_time);
     writer.uint32(checksum);
-    const payloadAt = writer.length;
+    const checksumEnd = writer.length;
+    if (playbackFlag !== 0) writer.varint(offset);
     writePayload(writer, event, this.dictionaries);
 
     if (known.copy >= 0) {
       const counting = this.#checksumOf(known.copy);
       // The copy is remembered too: whether a record is a copy then depends on the last 24 hours of its log alone.
       writer.bytes[flagsAt] |= LATE_FLAG;
-      writer.patchUint32(payloadAt - CHECKSUM_BYTES, counting);
+      writer.patchUint32(checksumEnd - CHECKSUM_BYTES, counting);
       this.#append(event, clockAfter, profile, hash, false);
       return { outcome: 'duplicate', conflict: counting !== checksum, ...NOTHING_CHANGED };
     }
@@ -185,6 +187,7 @@ export class FactStore {
       reader.varint();
       reader.varint();
       reader.at += CHECKSUM_BYTES;
+      if (isPlayback) reader.varint();
       releasePayload(reader, isPlayback, this.dictionaries);
       const key = chunk.key[place];
       // A head in the oldest chunk is the last of its chain; the key may live on for records that only tell copies.

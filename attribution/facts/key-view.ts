@@ -1,5 +1,6 @@
 import { ORIGIN_CODES, type KeyFacts } from '../derive.ts';
 import { CLASS_CODES } from '../policy.ts';
+import type { ImpressionWords, KeyWords, PlaybackWords } from '../plays.ts';
 import { ByteReader, sameText } from './bytes.ts';
 import { CHECKSUM_BYTES, CHUNK_RECORDS, PLAYBACK_FLAG } from './chunk.ts';
 import type { FactStore } from './fact-store.ts';
@@ -7,6 +8,7 @@ import {
   readImpression,
   readPlayback,
   readPlaybackInto,
+  splitPlace,
   type ImpressionPayload,
   type OriginPayload,
   type PlaybackPayload,
@@ -18,7 +20,7 @@ const NO_ORIGIN_CLASS = CLASS_CODES.discovery;
  * The facts of one key of a `FactStore` as sorted columns for `derive`, with the strings behind them read on demand.
  * One view is loaded again and again; what it held before is gone.
  */
-export class KeyView implements KeyFacts {
+export class KeyView implements KeyFacts, KeyWords {
   readonly impressions = { count: 0, time: new Float64Array(64), surfaceClass: new Uint8Array(64) };
   readonly playbacks = {
     count: 0,
@@ -87,6 +89,36 @@ export class KeyView implements KeyFacts {
 
   playback(index: number): PlaybackPayload {
     return readPlayback(this.#open(this.#playbackNumbers[index]));
+  }
+
+  impressionWords(index: number): ImpressionWords {
+    const { place, rowId, rowRank, position } = this.impression(index);
+    const { surface, rowType } = splitPlace(this.#store.dictionaries.places.text(place));
+    const id = this.impressionId(index);
+    return { id, surface, rowType: rowType ?? '', rowId, rowRank, position, time: this.impressions.time[index] };
+  }
+
+  playbackWords(index: number): PlaybackWords {
+    const { playbackId, title, country, device, origin } = this.playback(index);
+    const { labels, places } = this.#store.dictionaries;
+    return {
+      playbackId,
+      title: labels.text(title),
+      country: labels.text(country),
+      device: labels.text(device),
+      origin: origin && { ...origin, ...splitPlace(places.text(origin.place)) },
+    };
+  }
+
+  /** Where the playback event stands: the number of its source, and the offset there. */
+  playbackPlace(index: number): { source: number; offset: number } {
+    const number = this.#playbackNumbers[index];
+    const chunk = this.#store.chunkOf(number);
+    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
+    const source = reader.varint();
+    reader.varint();
+    reader.at += CHECKSUM_BYTES;
+    return { source, offset: reader.varint() };
   }
 
   names(playback: number, impression: number): boolean {
@@ -193,10 +225,12 @@ export class KeyView implements KeyFacts {
   /** The reader, at the beginning of a record's payload. */
   #open(number: number): ByteReader {
     const chunk = this.#store.chunkOf(number);
-    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
+    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS));
+    const flags = reader.byte();
     reader.varint();
     reader.varint();
     reader.at += CHECKSUM_BYTES;
+    if ((flags & PLAYBACK_FLAG) !== 0) reader.varint();
     return reader;
   }
 }

@@ -1,6 +1,5 @@
 import type { Queryable } from '../../platform/postgres.ts';
-import type { PlayRow } from '../play-row.ts';
-import type { TouchedKey } from '../task-state.ts';
+import type { SpeedPlayRow, TouchedKey } from '../task-state.ts';
 
 /**
  * Replaces the plays of the touched keys that end where something changed, or later: what is derived now is written, what
@@ -13,7 +12,7 @@ export async function writePlays(
   database: Queryable,
   task: number,
   touched: readonly TouchedKey[],
-  plays: readonly PlayRow[],
+  plays: readonly SpeedPlayRow[],
 ): Promise<void> {
   await database.query(
     `delete from whence.speed_plays p
@@ -47,7 +46,17 @@ const PATH_COLUMNS = [
 /** All but what the id is made of. */
 const COLUMNS = [
   ['task', 'playback_id', 'playback_ids', 'title_id', 'country', 'device_type', 'ended_at', 'watched_ms', 'qualified'],
-  ['inferred_start', 'inferred_end', 'orphan_token', 'rule', 'policy', 'own_assisted', 'touches_omitted'],
+  [
+    'event_topics',
+    'event_offsets',
+    'inferred_start',
+    'inferred_end',
+    'orphan_token',
+    'rule',
+    'policy',
+    'own_assisted',
+    'touches_omitted',
+  ],
   SOURCE_COLUMNS.map((name) => `sop_${name}`),
   SOURCE_COLUMNS.map((name) => `own_${name}`),
   PATH_COLUMNS.map((name) => `path_${name}`),

@@ -45,7 +45,7 @@ export class CoreReader {
       const decisions = derive(this.#view, this.#policy.rules[this.#layer]);
       this.#plays.set(
         key,
-        decisions.map((decision) => describePlay(decision, this.#view, this.store)),
+        decisions.map((decision) => describePlay(decision, this.#view)),
       );
     }
   }

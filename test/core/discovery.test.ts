@@ -23,7 +23,7 @@ function playsOf(qualified: readonly boolean[]): Play[] {
     store.observe(playback({ playback_id: `pb${i}`, ...stop }), 0, -Infinity, false);
   });
   const view = new KeyView(store).load(store.keyOf('p1', 'series-1'));
-  return derive(view, defaultPolicy.rules.speed).map((decision) => describePlay(decision, view, store));
+  return derive(view, defaultPolicy.rules.speed).map((decision) => describePlay(decision, view));
 }
 
 test('the earliest qualified play discovers, those after it inherit, those before show their own', () => {

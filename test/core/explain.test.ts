@@ -23,8 +23,8 @@ function explainAll(log: LogRecord[], layer: Layer): { explanation: Explanation;
   return [...keys].flatMap((key) => {
     const view = new KeyView(store).load(key);
     return derive(view, rules).map((decision) => ({
-      explanation: explain(decision, view, store, rules),
-      play: describePlay(decision, view, store),
+      explanation: explain(decision, view, rules),
+      play: describePlay(decision, view),
       impressions: view.impressions.count,
     }));
   });

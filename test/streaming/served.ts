@@ -19,7 +19,7 @@ export async function served(pool: Pool): Promise<OracleAnswer> {
        ) order by t.place), '[]') from unnest(s.path_impression_id, s.path_surface, s.path_row_type, s.path_row_id,
          s.path_row_rank, s.path_position, s.path_touched_at)
          with ordinality t(impression_id, surface, row_type, row_id, row_rank, position, touched_at, place)) as path
-    from whence.plays p join whence.speed_plays s using (play_id)
+    from whence.plays p join whence.served_plays s using (play_id)
     order by p.profile_id collate "C", p.work_id collate "C", p.started_at`);
   const { rows: discoveries } = await pool.query<Row>(`
     select d.*, p.started_at from whence.discoveries d join whence.plays p using (play_id)

@@ -3,7 +3,7 @@ import type { KafkaMessage } from 'kafkajs';
 import { expect, test } from 'vitest';
 import type { Event } from '../../attribution/events.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
-import type { PlayRow } from '../../streaming/play-row.ts';
+import type { SpeedPlayRow as PlayRow } from '../../streaming/task-state.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
 import { playback } from '../core/samples.ts';
 import { groups } from '../oracle/order.ts';

@@ -177,7 +177,7 @@ export class World {
   async fingerprint(): Promise<unknown[]> {
     const { rows } = await this.pool.query(`
       select (select md5(string_agg(p::text, ',' order by play_id)) from whence.speed_plays p) as plays,
-        (select md5(string_agg(d::text, ',' order by play_id)) from whence.speed_discoveries d) as discoveries,
+        (select md5(string_agg(d::text, ',' order by play_id)) from whence.key_discoveries d) as discoveries,
         (select md5(string_agg(d::text, ',' order by d::text)) from whence.daily_discovery d) as daily,
         (select md5(string_agg(l::text, ',' order by l::text)) from whence.ledger l) as ledger,
         (select count(*) from whence.dead_letters) as dead_letters,

@@ -1,5 +1,5 @@
-import type { Policy } from '../../attribution/policy.ts';
-import type { Queryable } from '../../platform/postgres.ts';
+import type { Policy } from '../attribution/policy.ts';
+import type { Queryable } from '../platform/postgres.ts';
 
 /** Keeps the policy, so that every play that it made can say what it was. */
 export async function registerPolicy(database: Queryable, policy: Policy): Promise<void> {

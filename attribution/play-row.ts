@@ -1,16 +1,15 @@
-import { weigh } from '../attribution/models.ts';
-import type { Play, Source } from '../attribution/plays.ts';
-import type { Policy } from '../attribution/policy.ts';
+import { weigh } from './models.ts';
+import type { Play, Source } from './plays.ts';
+import type { Policy } from './policy.ts';
 
-/** A play as a row of `whence.speed_plays`, in the form that `json_populate_recordset` reads. */
+/** A play as a row of the tables of plays, which both layers have, in the form that `json_populate_recordset` reads. */
 export type PlayRow = ReturnType<typeof playRow>;
 
-export function playRow(play: Play, task: number, policy: Policy) {
+export function playRow(play: Play, policy: Policy) {
   const { sop, candidate, path, started_at, ended_at, assisted, ...columns } = play;
   const touchedAt = path.map((touch) => touch.touched_at);
   return {
     ...columns,
-    task,
     started_at: iso(started_at),
     ended_at: iso(ended_at),
     ...sopColumns(sop),
