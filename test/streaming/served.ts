@@ -2,7 +2,8 @@
 
 import { expect } from 'vitest';
 import type { Pool } from '../../platform/postgres.ts';
-import { oracle, type LogRecord, type OracleAnswer } from '../oracle/oracle.ts';
+import { byCodeUnit } from '../oracle/order.ts';
+import { oracle, type LogRecord, type Mode, type OracleAnswer } from '../oracle/oracle.ts';
 
 type Row = Record<string, unknown>;
 
@@ -30,10 +31,16 @@ export async function served(pool: Pool): Promise<OracleAnswer> {
       array_position(array['last_touch', 'first_touch', 'linear', 'position_based', 'time_decay'], c.model),
       c.touch_index`);
   return {
-    plays: plays.map(comparable),
-    discoveries: discoveries.map(comparable),
-    credits: credits.map(comparable),
+    plays: plays.map(comparable).sort(byKey),
+    discoveries: discoveries.map(comparable).sort(byKey),
+    credits: credits.map(comparable).sort(byKey),
   } as unknown as OracleAnswer;
+}
+
+/** The oracle's order of strings is by code unit, which in Postgres none is; the rest of the order stays. */
+function byKey(a: Row, b: Row): number {
+  const [one, other] = [a, b].map((row) => [row['profile_id'], row['work_id']] as [string, string]);
+  return byCodeUnit(one[0], other[0]) || byCodeUnit(one[1], other[1]);
 }
 
 function comparable(row: Row): Row {
@@ -41,9 +48,9 @@ function comparable(row: Row): Row {
   return Object.fromEntries(entries.map(([name, value]) => [name, value instanceof Date ? value.getTime() : value]));
 }
 
-/** Fails where what is served is not what the oracle makes of the log in speed mode, row for row. */
-export async function expectServed(pool: Pool, log: LogRecord[]): Promise<OracleAnswer> {
-  const expected = oracle(log, 'speed');
+/** Fails where what is served is not what the oracle makes of the log, by default in speed mode, row for row. */
+export async function expectServed(pool: Pool, log: LogRecord[], mode: Mode = 'speed'): Promise<OracleAnswer> {
+  const expected = oracle(log, mode);
   const answer = await served(pool);
   expect(answer.plays.length).toBe(expected.plays.length);
   answer.plays.forEach((play, i) => expect(play).toEqual(expected.plays[i]));
@@ -55,4 +62,17 @@ export async function expectServed(pool: Pool, log: LogRecord[]): Promise<Oracle
   });
   expect(answer.discoveries).toEqual(expected.discoveries);
   return expected;
+}
+
+/** Fails where the daily rollup, which is kept ready, is not what a group-by over all plays gives. */
+export async function expectRollup(pool: Pool): Promise<void> {
+  const order = 'order by day, country collate "C", sod_surface collate "C", sod_row_type collate "C"';
+  const { rows: kept } = await pool.query(`select * from whence.daily_discovery ${order}`);
+  const { rows: grouped } = await pool.query(
+    `select day, country, sod_surface, sod_row_type, count(*) as plays, count(*) filter (where qualified) as
+       qualified_plays, count(*) filter (where is_discovery) as discoveries,
+       (sum(watched_ms) / 3600000.0)::double precision as watched_hours
+     from whence.plays group by 1, 2, 3, 4 ${order}`,
+  );
+  expect(kept).toEqual(grouped);
 }

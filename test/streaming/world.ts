@@ -14,6 +14,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { openPool, type Pool } from '../../platform/postgres.ts';
 import { simulate, type LedgerFile } from '../../simulator/simulate.ts';
 import type { LogRecord } from '../oracle/oracle.ts';
+import { expectRollup } from './served.ts';
 
 export const LAUNCHER = fileURLToPath(new URL('../../cli/whence.js', import.meta.url));
 
@@ -224,19 +225,6 @@ export async function expectLedger(world: World, lines: readonly string[], ledge
 function sorted(rows: LedgerFile['expected']): LedgerFile['expected'] {
   const place = (row: LedgerFile['expected'][number]) => `${row.topic} ${(row.day ?? '~').padStart(12, '0')}`;
   return [...rows].sort((a, b) => (place(a) < place(b) ? -1 : 1));
-}
-
-/** Fails where the daily rollup, which is kept ready, is not what a group-by over all plays gives. */
-async function expectRollup(pool: Pool): Promise<void> {
-  const order = 'order by day, country collate "C", sod_surface collate "C", sod_row_type collate "C"';
-  const { rows: kept } = await pool.query(`select * from whence.daily_discovery ${order}`);
-  const { rows: grouped } = await pool.query(
-    `select day, country, sod_surface, sod_row_type, count(*) as plays, count(*) filter (where qualified) as
-       qualified_plays, count(*) filter (where is_discovery) as discoveries,
-       (sum(watched_ms) / 3600000.0)::double precision as watched_hours
-     from whence.plays group by 1, 2, 3, 4 ${order}`,
-  );
-  expect(kept).toEqual(grouped);
 }
 
 /** Lines that go together in one request: a broker takes about a megabyte for one partition. */

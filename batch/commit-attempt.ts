@@ -1,0 +1,146 @@
+import { compilePolicy, type PolicySource } from '../attribution/policy.ts';
+import { BATCH_WRITER, dailyShares, moveDaily } from '../merge/daily.ts';
+import { settleDiscoveries } from '../merge/discoveries.ts';
+import { keySetIn } from '../merge/keys.ts';
+import { ownCommit, ownMerge } from '../merge/locks.ts';
+import { type Queryable, withTransaction } from '../platform/postgres.ts';
+import type { BatchDeps, CommitSummary } from './advance.ts';
+import type { UnitResult } from './compute-unit.ts';
+import { AttemptGoneError, AuditFailedError, BatchRequestError, CommitLostError } from './errors.ts';
+import type { StoredPosition } from './snapshot.ts';
+import { findAffectedKeys, findChanges } from './sql/changes.ts';
+import { addVersion, coverDays, moveHead, writeChanges } from './sql/write-version.ts';
+
+/** A crash or a fault can be put between any two steps, by tests. */
+export type BatchCommitStep = 'begun' | 'written' | 'settled' | 'before commit' | 'committed';
+
+export interface CommitOptions {
+  onStep?: (step: BatchCommitStep) => void | Promise<void>;
+}
+
+/** An attempt, locked for its commit. */
+export interface CommittingAttempt {
+  attempt: number;
+  parent: number;
+  days: string[];
+  cause: string;
+  actor: string;
+  policy: string;
+  source: PolicySource;
+  positions: StoredPosition[];
+  /** As Postgres writes a time. */
+  watermark: string;
+  copies: string[];
+  dirty_keys: number;
+  committed: CommitSummary | null;
+}
+
+/**
+ * Makes what an attempt computed the next version, and current: plays, days, horizons, discoveries and rollup in one
+ * transaction, if the version that it started from is still current. Done again, it gives the same summary.
+ *
+ * @throws AttemptGoneError, AuditFailedError, CommitLostError, BatchRequestError; then nothing was changed
+ */
+export async function commitAttempt(
+  { pool }: BatchDeps,
+  attempt: number,
+  { onStep = () => {} }: CommitOptions = {},
+): Promise<CommitSummary> {
+  const summary = await withTransaction(pool, async (client) => {
+    await ownCommit(client);
+    const open = await lockAttempt(client, attempt);
+    if (open.committed !== null) return open.committed;
+    await onStep('begun');
+    const head = await readCurrent(client);
+    if (head.version !== open.parent) throw new CommitLostError(open.parent, head.version);
+    if (head.held) {
+      throw new BatchRequestError(
+        `Version ${head.version} is held, so that nothing is committed over it; let it go with: npx whence release`,
+      );
+    }
+    await checkUnits(client, attempt);
+    const version = head.greatest + 1;
+    const { stitchingGap, allowedLateness } = compilePolicy(open.source).rules.batch;
+    const finalAfter = stitchingGap + allowedLateness;
+    await findChanges(client, open);
+    // From here on the speed layer's commits wait: what they settle is settled against one version. Readers never wait.
+    await ownMerge(client);
+    await findAffectedKeys(client, open, finalAfter);
+    const affected = keySetIn('affected_keys');
+    const before = await dailyShares(client, affected);
+    await addVersion(client, open, version);
+    const playsChanged = await writeChanges(client, version);
+    const days = await coverDays(client, open, version);
+    await moveHead(client, open, version, stitchingGap, finalAfter);
+    await onStep('written');
+    await settleDiscoveries(client, affected);
+    await moveDaily(client, BATCH_WRITER, before, await dailyShares(client, affected));
+    await onStep('settled');
+    const done: CommitSummary = {
+      version,
+      plays: days.plays,
+      playsChanged,
+      daysChanged: days.changed,
+      dirtyKeys: open.dirty_keys,
+      watermark: open.watermark === 'infinity' ? 'complete' : open.watermark === '-infinity' ? null : open.watermark,
+    };
+    await noteCommitted(client, attempt, done);
+    await onStep('before commit');
+    return done;
+  });
+  await onStep('committed');
+  return summary;
+}
+
+async function lockAttempt(database: Queryable, attempt: number): Promise<CommittingAttempt> {
+  const { rows } = await database.query<CommittingAttempt>(
+    `select a.attempt, a.parent, a.days::text[] as days, a.cause, a.actor, a.policy, p.source, a.positions,
+       case when isfinite(a.watermark) then to_char(a.watermark at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+         else a.watermark::text end as watermark,
+       a.copies, a.dirty_keys, a.committed
+     from whence.batch_attempts a join whence.policies p on p.hash = a.policy
+     where a.attempt = $1
+     for update of a`,
+    [attempt],
+  );
+  if (rows.length === 0) throw new AttemptGoneError(attempt);
+  return rows[0];
+}
+
+async function readCurrent(database: Queryable): Promise<{ version: number; held: boolean; greatest: number }> {
+  const { rows } = await database.query<{ version: number; held: boolean; greatest: number }>(
+    `select coalesce((select version from whence.batch_head), 0) as version,
+       coalesce((select held from whence.batch_head), false) as held,
+       coalesce((select max(version) from whence.batch_versions), 0) as greatest`,
+  );
+  return rows[0];
+}
+
+/** @throws AuditFailedError, where a unit was found wrong; Error, where one was not computed */
+async function checkUnits(database: Queryable, attempt: number): Promise<void> {
+  const { rows } = await database.query<{ unit: number; result: UnitResult | null }>(
+    'select unit, result from whence.batch_units where attempt = $1 order by unit',
+    [attempt],
+  );
+  const missing = rows.filter(({ result }) => result === null).map(({ unit }) => unit);
+  if (missing.length > 0) {
+    throw new Error(`Attempt ${attempt} cannot be committed: units ${missing.join(', ')} are not computed`);
+  }
+  const findings = rows.flatMap(({ result }) => result?.findings ?? []);
+  if (findings.length > 0) throw new AuditFailedError(findings);
+}
+
+async function noteCommitted(database: Queryable, attempt: number, done: CommitSummary): Promise<void> {
+  await database.query('update whence.batch_versions set days_changed = $2, plays_changed = $3 where version = $1', [
+    done.version,
+    done.daysChanged,
+    done.playsChanged,
+  ]);
+  await database.query('update whence.batch_attempts set committed = $2 where attempt = $1', [
+    attempt,
+    JSON.stringify(done),
+  ]);
+  for (const table of ['batch_staged_plays', 'batch_dirty_keys', 'batch_units']) {
+    await database.query(`delete from whence.${table} where attempt = $1`, [attempt]);
+  }
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { sqlText } from '../archive/sql-text.ts';
+import type { Storage } from '../platform/storage.ts';
+import type { BatchDeps } from './advance.ts';
+import { IDENTITY_HASH, parquet, PLACE, rowsOf } from './engine.ts';
+
+/** All keys of what the batch layer leaves in the storage begin with this. */
+const BATCH_PREFIX = 'batch/';
+
+/**
+ * Finds the copies among archived records: of the records of one event (type, profile, id), all but the one at the smallest
+ * place, however far apart. Afterwards the table `copies` holds those that were not known before, with key and time; the
+ * records of an event that has no record in `added` are not looked at again.
+ *
+ * @param added files that no snapshot before held, at least one
+ * @param before files that one did
+ * @param known storage keys of the copies that were known before
+ */
+export async function findCopies(
+  engine: DuckDBConnection,
+  storage: Storage,
+  added: readonly string[],
+  before: readonly string[],
+  known: readonly string[],
+): Promise<void> {
+  await engine.run(`create temp table added_ids as select ${IDENTITY_HASH} as h from ${parquet(added)}`);
+  const again =
+    before.length === 0
+      ? ''
+      : `union all select h from (select ${IDENTITY_HASH} as h from ${parquet(before)}) where h in (select h from added_ids)`;
+  await engine.run(
+    `create temp table repeated as
+     select h from (select h from added_ids ${again}) group by h having count(*) > 1`,
+  );
+  await engine.run('drop table added_ids');
+  // A hash only narrows the search: the texts themselves decide. The order of topics is that of their bytes, which is
+  // that of their code units: Kafka allows ASCII only.
+  await engine.run(
+    `create temp table copies as
+     select bucket, ${PLACE}, type, profile_id, work_id, event_time
+     from (
+       select bucket, ${PLACE}, type, profile_id, work_id, event_time, event_id
+       from ${parquet([...before, ...added])}
+       where ${IDENTITY_HASH} in (select h from repeated)
+     )
+     qualify row_number() over (partition by type, profile_id, event_id order by ${PLACE}) > 1`,
+  );
+  await engine.run('drop table repeated');
+  if (known.length > 0) {
+    await engine.run(
+      `delete from copies where (${PLACE}) in (select (${PLACE}) from ${parquet(known.map((key) => storage.locate(key)))})`,
+    );
+  }
+}
+
+/** Keeps the found copies in the storage. @returns where, or null where there are none */
+export async function storeCopies(
+  engine: DuckDBConnection,
+  { storage, scratch }: Pick<BatchDeps, 'storage' | 'scratch'>,
+  installation: string,
+): Promise<string | null> {
+  const [{ n }] = await rowsOf<{ n: number }>(engine, 'select count(*) as n from copies');
+  if (n === 0) return null;
+  const aside = path.join(scratch, `${randomUUID()}.parquet`);
+  try {
+    await engine.run(
+      `copy (select bucket, ${PLACE} from copies order by bucket, ${PLACE}) to ${sqlText(aside)} (format parquet)`,
+    );
+    const key = `${BATCH_PREFIX}${installation}/copies/${randomUUID()}.parquet`;
+    await storage.putFile(key, aside, { ifAbsent: true });
+    return key;
+  } finally {
+    await fs.rm(aside, { force: true });
+  }
+}

@@ -1,0 +1,52 @@
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { sqlText } from '../archive/sql-text.ts';
+import type { BatchDeps } from './advance.ts';
+
+/** Leaves the other core to Postgres and to the decisions. */
+const THREADS = '2';
+const MEMORY = '2GB';
+
+/**
+ * DuckDB for one step of work: in memory, spilling to the scratch folder beyond its limit, gone afterwards.
+ */
+export async function withEngine<Result>(
+  { scratch, memoryLimit = MEMORY }: Pick<BatchDeps, 'scratch' | 'memoryLimit'>,
+  work: (engine: DuckDBConnection) => Promise<Result>,
+): Promise<Result> {
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: THREADS,
+    memory_limit: memoryLimit,
+    temp_directory: scratch,
+    // All that is read in an order says which.
+    preserve_insertion_order: 'false',
+  });
+  const engine = await instance.connect();
+  try {
+    return await work(engine);
+  } finally {
+    engine.closeSync();
+    instance.closeSync();
+  }
+}
+
+/** Rows as objects, with BIGINT as numbers. */
+export async function rowsOf<Row>(engine: DuckDBConnection, sql: string): Promise<Row[]> {
+  const reader = await engine.runAndReadAll(sql);
+  return reader
+    .getRowObjectsJS()
+    .map((row) =>
+      Object.fromEntries(
+        Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
+      ),
+    ) as Row[];
+}
+
+/** Files as a relation; there must be one. */
+export function parquet(paths: readonly string[]): string {
+  return `read_parquet([${paths.map(sqlText).join(', ')}])`;
+}
+
+/** An event's place, for comparing. */
+export const PLACE = 'topic, partition, log, "offset"';
+/** A hash of what identifies an event. */
+export const IDENTITY_HASH = 'hash(type, profile_id, event_id)';

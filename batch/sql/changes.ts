@@ -1,0 +1,97 @@
+import type { Queryable } from '../../platform/postgres.ts';
+import type { CommittingAttempt } from '../commit-attempt.ts';
+import { PLAY_COLUMNS } from './play-columns.ts';
+
+const endDay = (play: string) => `((${play}.ended_at at time zone 'UTC')::date)`;
+
+/**
+ * Holds what was staged against the current plays. Afterwards `adding` has the plays that are new or say something new, and
+ * `closing` the ids of the current ones that end with this version; what says the same is carried over.
+ */
+export async function findChanges(database: Queryable, { attempt, days }: CommittingAttempt): Promise<void> {
+  await database.query(
+    `create temp table adding on commit drop as
+     select distinct on (play_id) ${PLAY_COLUMNS.join(', ')} from whence.batch_staged_plays where attempt = ${attempt}
+     order by play_id`,
+  );
+  await database.query('create unique index on adding (play_id)');
+  await database.query('analyze adding');
+  // The plays that the attempt has computed again: those of the days asked for, and those of dirty keys around the changes.
+  await database.query('create temp table closing (play_id uuid primary key) on commit drop');
+  await database.query(
+    `insert into closing
+     select b.play_id from whence.batch_plays b where b.to_version is null and b.day = any ($1::date[])
+     union
+     select b.play_id from whence.batch_plays b join unnest($1::date[]) d (day) on b.day < d.day and ${endDay('b')} >= d.day
+     where b.to_version is null and b.day <> ${endDay('b')}
+     union
+     select b.play_id from whence.batch_dirty_keys k join whence.batch_plays b using (profile_id, work_id)
+     where k.attempt = $2 and b.to_version is null and b.started_at <= k.to_time and b.ended_at >= k.from_time
+     union
+     select b.play_id from adding join whence.batch_plays b using (play_id) where b.to_version is null`,
+    [days, attempt],
+  );
+  await database.query('create temp table unchanged (play_id uuid primary key) on commit drop');
+  await database.query(
+    `insert into unchanged
+     select a.play_id from adding a join whence.batch_plays b on b.play_id = a.play_id and b.to_version is null
+     where (${PLAY_COLUMNS.map((name) => `a.${name}`).join(', ')})
+       is not distinct from (${PLAY_COLUMNS.map((name) => `b.${name}`).join(', ')})`,
+  );
+  await database.query('delete from adding using unchanged where unchanged.play_id = adding.play_id');
+  await database.query('delete from closing using unchanged where unchanged.play_id = closing.play_id');
+  await database.query('analyze adding');
+  await database.query('analyze closing');
+}
+
+/**
+ * Finds the keys of whose plays others may be served with the next version, into `affected_keys`: those of changed plays, those
+ * of batch plays that are open now or may be then, and those of speed plays whose events will be covered.
+ */
+export async function findAffectedKeys(
+  database: Queryable,
+  { days, positions, watermark }: CommittingAttempt,
+  finalAfterMs: number,
+): Promise<void> {
+  await database.query(
+    `create temp table next_horizons on commit drop as
+     select topic, partition, next from jsonb_to_recordset($1) p (topic text, partition integer, next bigint)`,
+    [JSON.stringify(positions)],
+  );
+  await database.query(
+    `create temp table next_days on commit drop as
+     select day from whence.batch_days where to_version is null union select unnest($1::date[])`,
+    [days],
+  );
+  await database.query('analyze next_horizons');
+  await database.query('analyze next_days');
+  await database.query(
+    'create temp table affected_keys (profile_id text, work_id text, primary key (profile_id, work_id)) on commit drop',
+  );
+  await database.query(
+    `insert into affected_keys
+     select profile_id, work_id from adding
+     union
+     select b.profile_id, b.work_id from closing join whence.batch_plays b using (play_id) where b.to_version is null
+     union
+     select b.profile_id, b.work_id from whence.batch_plays b
+     where b.to_version is null and b.ended_at >= least(
+       (select watermark - final_after from whence.batch_head), $1::timestamptz - make_interval(secs => $2)
+     )
+     union
+     select b.profile_id, b.work_id from whence.batch_now b where b.day <> ${endDay('b')} and b.at_edge
+     union
+     select s.profile_id, s.work_id from whence.speed_now s
+     where s.uncovered and not (
+       (select count(*) from next_days n where n.day between s.day and ${endDay('s')}) <= ${endDay('s')} - s.day
+       or exists (
+         select from unnest(s.event_topics, s.event_offsets) e (topic, "offset")
+         where not exists (
+           select from next_horizons h where h.topic = e.topic and h.partition = s.task and h.next > e."offset"
+         )
+       )
+     )`,
+    [watermark, finalAfterMs / 1000],
+  );
+  await database.query('analyze affected_keys');
+}

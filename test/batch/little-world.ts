@@ -1,0 +1,203 @@
+/** A small log on a real Postgres and real archive files, streamed, archived and reconciled step by step. */
+
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { KafkaMessage } from 'kafkajs';
+import { FORMAT, prefixOf } from '../../archive/file.ts';
+import { findInstallation } from '../../archive/manifest.ts';
+import { publishFile } from '../../archive/publish.ts';
+import { ArchiveWriter } from '../../archive/writer.ts';
+import { defaultPolicy, type Policy } from '../../attribution/policy.ts';
+import { utcDay } from '../../attribution/time.ts';
+import type { BatchDeps, CommitSummary } from '../../batch/advance.ts';
+import { advance } from '../../batch/advance-here.ts';
+import { createDatabase, startTestStack } from '../../local/testing.ts';
+import { registerPolicy } from '../../merge/register-policy.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { openPool, type Pool } from '../../platform/postgres.ts';
+import { openLocalStorage, type Storage } from '../../platform/storage.ts';
+import { commitFile } from '../../streaming/archiver-commit.ts';
+import { commitDelta } from '../../streaming/commit.ts';
+import { takeArchiveTask } from '../../streaming/sql/archive-tasks.ts';
+import { takeTask } from '../../streaming/sql/take-task.ts';
+import { TaskState, type TopicOffset } from '../../streaming/task-state.ts';
+import { groups } from '../oracle/order.ts';
+import type { LogRecord } from '../oracle/oracle.ts';
+
+/** What many little worlds share: one database, emptied between them. */
+export interface Ground {
+  pool: Pool;
+  databaseUrl: string;
+  storage: Storage;
+  writer: ArchiveWriter;
+  directory: string;
+  stop(): Promise<void>;
+}
+
+export async function openGround(): Promise<Ground> {
+  const stack = await startTestStack({ services: ['postgres'] });
+  const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
+  const pool = await openPool({ databaseUrl, applicationName: 'whence-test', log: silentLogger(), max: 8 });
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'whence-batch-'));
+  const writer = await ArchiveWriter.open(directory);
+  return {
+    pool,
+    databaseUrl,
+    storage: await openLocalStorage(path.join(directory, 'data')),
+    writer,
+    directory,
+    async stop() {
+      writer.close();
+      await pool.end();
+      await stack.stop();
+      await fs.rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+const TABLES = [
+  ['speed_tasks', 'speed_plays', 'key_discoveries', 'daily_shares', 'ledger', 'dead_letters'],
+  ['archive_tasks', 'archive_files', 'archive_file_days', 'corrections'],
+  ['batch_versions', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
+  ['batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
+].flat();
+
+interface Task {
+  state: TaskState;
+  epoch: number;
+  from: Record<string, TopicOffset>;
+}
+
+export class LittleWorld {
+  readonly ground: Ground;
+  readonly log: readonly LogRecord[];
+  readonly deps: BatchDeps;
+  readonly partitions: number[];
+  readonly topics: string[];
+  readonly #installation: string;
+  readonly #tasks = new Map<number, Task>();
+  readonly #archived = new Map<string, number>();
+  #owners = 0;
+
+  private constructor(ground: Ground, log: readonly LogRecord[], policy: Policy, installation: string) {
+    this.ground = ground;
+    this.log = log;
+    this.#installation = installation;
+    this.topics = [...new Set(log.map((record) => record.topic))].sort();
+    this.partitions = [...new Set(log.map((record) => record.partition))].sort();
+    const { pool, storage, directory } = ground;
+    this.deps = { pool, storage, policy, log: silentLogger(), scratch: directory };
+  }
+
+  static async create(ground: Ground, log: readonly LogRecord[], policy = defaultPolicy): Promise<LittleWorld> {
+    await ground.pool.query(`truncate ${TABLES.map((table) => `whence.${table}`).join(', ')} restart identity cascade`);
+    await registerPolicy(ground.pool, policy);
+    const world = new LittleWorld(ground, log, policy, await findInstallation(ground.pool));
+    for (const partition of world.partitions) {
+      const { epoch } = await takeTask(ground.pool, partition, 40 * 60_000);
+      const state = new TaskState(partition, world.topics, policy, {}, {});
+      world.#tasks.set(partition, { state, epoch, from: {} });
+    }
+    return world;
+  }
+
+  /** Every topic-partition of the log. */
+  get places(): { topic: string; partition: number }[] {
+    return this.topics.flatMap((topic) => this.partitions.map((partition) => ({ topic, partition })));
+  }
+
+  /** UTC days of the log's events, in order. */
+  get days(): string[] {
+    return [...new Set(this.log.map((record) => utcDay(record.event.event_time)))].sort();
+  }
+
+  recordsOf(topic: string, partition: number): LogRecord[] {
+    return this.log.filter((record) => record.topic === topic && record.partition === partition);
+  }
+
+  /** The offset up to which a topic-partition was streamed. */
+  streamedTo(topic: string, partition: number): number {
+    return this.#tasks.get(partition)?.state.position(this.topics.indexOf(topic)) ?? 0;
+  }
+
+  archivedTo(topic: string, partition: number): number {
+    return this.#archived.get(`${topic}/${partition}`) ?? 0;
+  }
+
+  /** The records that the stream has read. */
+  get streamed(): LogRecord[] {
+    return this.log.filter(({ topic, partition, offset }) => offset < this.streamedTo(topic, partition));
+  }
+
+  /** Streams so many records of a partition, of its topics in turn, and commits. */
+  async stream(partition: number, atMost: number): Promise<void> {
+    const task = this.#tasks.get(partition);
+    if (task === undefined) return;
+    const logs = this.topics.map((topic) => this.recordsOf(topic, partition));
+    for (let read = 0; read < atMost; read++) {
+      const open = logs.flatMap((records, topic) => {
+        const next = records[task.state.position(topic)] as LogRecord | undefined;
+        return next === undefined ? [] : [{ topic, next }];
+      });
+      if (open.length === 0) break;
+      const { topic, next } = open[read % open.length];
+      task.state.read(topic, messageOf(next), false);
+    }
+    const delta = task.state.takeDelta(this.topics.map(() => false));
+    await commitDelta(this.ground.pool, partition, task.epoch, task.from, delta);
+    task.from = delta.offsets;
+  }
+
+  /** Archives so many records of a topic-partition, as one file. */
+  async archive(topic: string, partition: number, atMost: number): Promise<void> {
+    const { pool, storage, writer, directory } = this.ground;
+    const from = this.archivedTo(topic, partition);
+    const records = this.recordsOf(topic, partition).slice(from, from + atMost);
+    if (records.length === 0) return;
+    const { task, epoch, last_path } = await takeArchiveTask(pool, topic, partition);
+    const buffer = await writer.begin();
+    for (const { offset, event } of records) buffer.append({ offset, stampedAt: event.event_time, event });
+    const to = from + records.length;
+    const range = { format: FORMAT, topic, partition, log: 0, from, to, previous: last_path, createdAt: 1 } as const;
+    const places = { storage, prefix: prefixOf(this.#installation), scratch: directory };
+    const file = await publishFile(places, buffer, { ...range, after: { log: 0, offset: from } });
+    await buffer.drop();
+    await commitFile(pool, storage, { task, epoch, at: { log: 0, offset: from } }, file, null);
+    this.#archived.set(`${topic}/${partition}`, to);
+  }
+
+  /** Has a topic-partition be known to have been read to its end an hour ago and to be quiet since: it is complete. */
+  async fallQuiet(topic: string, partition: number): Promise<void> {
+    await takeArchiveTask(this.ground.pool, topic, partition);
+    await this.ground.pool.query(
+      `update whence.archive_tasks set quiet_since = now() - interval '2 hours', end_seen_at = now()
+       where topic = $1 and partition = $2`,
+      [topic, partition],
+    );
+  }
+
+  async reconcile(...days: string[]): Promise<CommitSummary> {
+    return advance(this.deps, { days, cause: 'test', actor: 'test', owner: `test ${++this.#owners}` });
+  }
+
+  /** Streams, archives and completes everything, and covers every day that has an event. */
+  async finish(): Promise<void> {
+    for (const partition of this.partitions) await this.stream(partition, Infinity);
+    for (const { topic, partition } of this.places) {
+      await this.archive(topic, partition, Infinity);
+      await this.fallQuiet(topic, partition);
+    }
+    await this.reconcile(...this.days);
+  }
+}
+
+function messageOf({ offset, event }: LogRecord): KafkaMessage {
+  const value = Buffer.from(JSON.stringify(event));
+  return { key: null, value, timestamp: '-1', attributes: 0, offset: String(offset), headers: {} };
+}
+
+/** Splits a list, for worlds that are to be told apart by key. */
+export function byKey(log: readonly LogRecord[]): LogRecord[][] {
+  return groups([...log], ({ event }) => JSON.stringify([event.profile_id, event.series_id ?? event.title_id]));
+}
