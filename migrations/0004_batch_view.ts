@@ -237,6 +237,8 @@ export async function up(knex: Knex): Promise<void> {
       primary key (generation, play_id)
     )`);
   await knex.raw('create index corrections_day on whence.corrections (day)');
+  // Plays that were open only by what the speed layer had read when their version was compared: they are compared later.
+  await knex.raw('create table whence.batch_uncompared (play_id uuid primary key)');
 
   await knex.raw(`
     create view whence.batch_now as
@@ -359,7 +361,15 @@ export async function down(knex: Knex): Promise<void> {
   const views = ['days', 'versions', ...VIEWS_OF_SPEED, 'served_plays', 'speed_now', 'batch_now'];
   for (const view of views) await knex.raw(`drop view whence.${view}`);
   const tables = [
-    ['corrections', 'batch_staged_plays', 'batch_dirty_keys', 'batch_units', 'batch_attempts', 'batch_plays'],
+    [
+      'corrections',
+      'batch_uncompared',
+      'batch_staged_plays',
+      'batch_dirty_keys',
+      'batch_units',
+      'batch_attempts',
+      'batch_plays',
+    ],
     ['batch_days', 'batch_horizons', 'batch_head', 'batch_versions'],
   ].flat();
   for (const table of tables) await knex.raw(`drop table whence.${table}`);

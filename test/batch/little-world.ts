@@ -22,7 +22,6 @@ import { commitDelta } from '../../streaming/commit.ts';
 import { takeArchiveTask } from '../../streaming/sql/archive-tasks.ts';
 import { takeTask } from '../../streaming/sql/take-task.ts';
 import { TaskState, type TopicOffset } from '../../streaming/task-state.ts';
-import { groups } from '../oracle/order.ts';
 import type { LogRecord } from '../oracle/oracle.ts';
 
 /** What many little worlds share: one database, emptied between them. */
@@ -58,7 +57,7 @@ export async function openGround(): Promise<Ground> {
 
 const TABLES = [
   ['speed_tasks', 'speed_plays', 'key_discoveries', 'daily_shares', 'ledger', 'dead_letters'],
-  ['archive_tasks', 'archive_files', 'archive_file_days', 'corrections'],
+  ['archive_tasks', 'archive_files', 'archive_file_days', 'corrections', 'batch_uncompared'],
   ['batch_versions', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
   ['batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
 ].flat();
@@ -79,6 +78,8 @@ export class LittleWorld {
   readonly #tasks = new Map<number, Task>();
   readonly #archived = new Map<string, number>();
   #owners = 0;
+  /** Every playback event counts, in both layers. */
+  isPlain = false;
 
   private constructor(ground: Ground, log: readonly LogRecord[], policy: Policy, installation: string) {
     this.ground = ground;
@@ -195,9 +196,4 @@ export class LittleWorld {
 function messageOf({ offset, event }: LogRecord): KafkaMessage {
   const value = Buffer.from(JSON.stringify(event));
   return { key: null, value, timestamp: '-1', attributes: 0, offset: String(offset), headers: {} };
-}
-
-/** Splits a list, for worlds that are to be told apart by key. */
-export function byKey(log: readonly LogRecord[]): LogRecord[][] {
-  return groups([...log], ({ event }) => JSON.stringify([event.profile_id, event.series_id ?? event.title_id]));
 }

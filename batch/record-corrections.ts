@@ -1,0 +1,101 @@
+import { compilePolicy, defaultPolicy, type PolicySource } from '../attribution/policy.ts';
+import { BUCKETS } from '../archive/columns.ts';
+import { ownCommit } from '../merge/locks.ts';
+import { type Queryable, withTransaction } from '../platform/postgres.ts';
+import type { BatchDeps, CorrectionsSummary } from './advance.ts';
+import { findCauses } from './causes.ts';
+import { withEngine } from './engine.ts';
+import { loadCopies, type Records } from './facts.ts';
+import { filesOf, type StoredPosition } from './snapshot.ts';
+import { findDifferences, type OpenDifference, openDifferences, writeCorrections } from './sql/differences.ts';
+
+interface Head {
+  version: number;
+  positions: StoredPosition[];
+  copies: string[];
+  compared: boolean;
+  /** The greatest version up to this one that was compared, 0 for none. */
+  since: number;
+  source: PolicySource | null;
+}
+
+/**
+ * Holds what the batch layer began to serve against what the speed layer said of the same, and keeps the differences with their
+ * causes. Nothing is compared before the speed layer has read what the archive holds: it would be blamed for what it could
+ * not know. Done again, nothing is written twice.
+ */
+export async function recordCorrections(deps: BatchDeps): Promise<CorrectionsSummary> {
+  return withTransaction(deps.pool, async (client) => {
+    await ownCommit(client);
+    const head = await readHead(client);
+    if (head === null) return { corrections: 0, byCause: {} };
+    if (head.compared) return readCorrections(client, head.version);
+    if (!(await speedHasRead(client))) return { corrections: null, byCause: {} };
+    await findDifferences(client, head.since);
+    const open = await openDifferences(client);
+    const causes = open.length === 0 ? new Map<string, string>() : await lookUpCauses(deps, client, head, open);
+    await writeCorrections(client, head.version, causes);
+    await client.query('delete from whence.batch_uncompared');
+    await client.query(
+      `insert into whence.batch_uncompared
+       select b.play_id from whence.batch_now b
+       where not b.at_edge
+         and not exists (select from whence.served_plays p where p.play_id = b.play_id and p.layer = 'batch')`,
+    );
+    await client.query('update whence.batch_versions set compared = true where version <= $1 and not compared', [
+      head.version,
+    ]);
+    return readCorrections(client, head.version);
+  });
+}
+
+async function readHead(database: Queryable): Promise<Head | null> {
+  const { rows } = await database.query<Head>(
+    `select v.version, v.positions, v.copies, v.compared,
+       coalesce((select max(c.version) from whence.batch_versions c where c.compared and c.version < v.version), 0) as since,
+       (select p.source from whence.batch_days d join whence.policies p on p.hash = d.policy
+        where d.to_version is null order by d.generation desc limit 1) as source
+     from whence.batch_head join whence.batch_versions v using (version)`,
+  );
+  return rows[0] ?? null;
+}
+
+/** Whether the speed layer has committed all that the current version's snapshot holds. */
+async function speedHasRead(database: Queryable): Promise<boolean> {
+  const { rowCount } = await database.query(
+    `select from whence.batch_horizons h
+     left join whence.speed_tasks t on t.task = h.partition
+     where coalesce((t.offsets -> h.topic ->> 'next')::bigint, 0) < h.next_offset
+     limit 1`,
+  );
+  return rowCount === 0;
+}
+
+async function readCorrections(database: Queryable, version: number): Promise<CorrectionsSummary> {
+  const { rows } = await database.query<{ cause: string; n: number }>(
+    'select cause, count(*) as n from whence.corrections where generation = $1 group by cause order by cause',
+    [version],
+  );
+  const byCause = Object.fromEntries(rows.map(({ cause, n }) => [cause, n]));
+  return { corrections: rows.reduce((sum, { n }) => sum + n, 0), byCause };
+}
+
+async function lookUpCauses(
+  deps: BatchDeps,
+  database: Queryable,
+  { positions, copies, source }: Head,
+  open: readonly OpenDifference[],
+): Promise<Map<string, string>> {
+  const policy = source === null ? defaultPolicy : compilePolicy(source);
+  const records: Records = {
+    files: await filesOf(database, positions),
+    storage: deps.storage,
+    from: 0,
+    to: BUCKETS - 1,
+  };
+  return withEngine(deps, async (engine) => {
+    await loadCopies(engine, copies, records);
+    // What the speed layer could have used of its window.
+    return findCauses(engine, records, policy.rules.speed, open);
+  });
+}

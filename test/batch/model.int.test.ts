@@ -1,0 +1,244 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beginAttempt } from '../../batch/begin-attempt.ts';
+import { commitAttempt } from '../../batch/commit-attempt.ts';
+import { computeUnit } from '../../batch/compute-unit.ts';
+import { CommitLostError } from '../../batch/errors.ts';
+import { recordCorrections } from '../../batch/record-corrections.ts';
+import { withTransaction } from '../../platform/postgres.ts';
+import { groups } from '../oracle/order.ts';
+import { decide, type LogRecord } from '../oracle/oracle.ts';
+import { world } from '../oracle/worlds.ts';
+import { expectRollup, expectServed } from '../streaming/served.ts';
+import { type Ground, LittleWorld, openGround } from './little-world.ts';
+import { plainLog } from './plain-worlds.ts';
+
+/** So many sequences of each kind; more with the environment variable. */
+const RUNS = Number(process.env['WHENCE_MODEL_RUNS'] ?? 12);
+
+let ground: Ground;
+beforeAll(async () => {
+  ground = await openGround();
+});
+afterAll(() => ground.stop());
+
+/** What happened, over all runs: a test that never saw a race proves nothing of races. */
+const seen = { races: 0, openPlays: 0, holes: 0, dirtyKeys: 0, changedLater: 0, corrections: 0 };
+
+/** The model is the log itself: what a reader may see follows from it. */
+type Model = Record<string, never>;
+
+abstract class Step implements fc.AsyncCommand<Model, LittleWorld> {
+  check(): boolean {
+    return true;
+  }
+
+  async run(_: Model, little: LittleWorld): Promise<void> {
+    await this.act(little);
+    await checkReader(little);
+  }
+
+  abstract act(little: LittleWorld): Promise<void>;
+}
+
+class Stream extends Step {
+  constructor(
+    readonly partition: number,
+    readonly records: number,
+  ) {
+    super();
+  }
+
+  override act(little: LittleWorld): Promise<void> {
+    return little.stream(pick(little.partitions, this.partition), this.records);
+  }
+
+  override toString = () => `stream ${this.records} of partition #${this.partition}`;
+}
+
+class Archive extends Step {
+  constructor(
+    readonly place: number,
+    readonly records: number,
+  ) {
+    super();
+  }
+
+  override act(little: LittleWorld): Promise<void> {
+    const { topic, partition } = pick(little.places, this.place);
+    return little.archive(topic, partition, this.records);
+  }
+
+  override toString = () => `archive ${this.records} of place #${this.place}`;
+}
+
+class FallQuiet extends Step {
+  constructor(readonly place: number) {
+    super();
+  }
+
+  override act(little: LittleWorld): Promise<void> {
+    const { topic, partition } = pick(little.places, this.place);
+    return little.fallQuiet(topic, partition);
+  }
+
+  override toString = () => `place #${this.place} falls quiet`;
+}
+
+class Reconcile extends Step {
+  constructor(readonly day: number) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    const days = little.days;
+    const day = pick(days, this.day);
+    const { dirtyKeys, daysChanged } = await little.reconcile(day);
+    seen.dirtyKeys += dirtyKeys;
+    if (daysChanged > 1) seen.changedLater++;
+    seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
+  }
+
+  override toString = () => `reconcile day #${this.day}`;
+}
+
+class Race extends Step {
+  constructor(
+    readonly day: number,
+    readonly other: number,
+  ) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    const { deps } = little;
+    const attempts: number[] = [];
+    for (const [i, day] of [this.day, this.other].entries()) {
+      const request = { days: [pick(little.days, day)], cause: 'race', actor: 'test', owner: `racer ${i}` };
+      const { attempt, units } = await beginAttempt(deps, request);
+      for (let unit = 0; unit < units; unit++) await computeUnit(deps, attempt, unit);
+      attempts.push(attempt);
+    }
+    const ends = await Promise.allSettled(attempts.map((attempt) => commitAttempt(deps, attempt)));
+    const lost = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+    expect(lost).toEqual([expect.any(CommitLostError)]);
+    seen.races++;
+  }
+
+  override toString = () => `days #${this.day} and #${this.other} race`;
+}
+
+const small = fc.nat(7);
+const commands = fc.commands(
+  [
+    fc
+      .record({ partition: small, records: fc.integer({ min: 1, max: 6 }) })
+      .map((s) => new Stream(s.partition, s.records)),
+    fc.record({ place: small, records: fc.integer({ min: 1, max: 6 }) }).map((a) => new Archive(a.place, a.records)),
+    fc.record({ place: small, records: fc.integer({ min: 1, max: 6 }) }).map((a) => new Archive(a.place, a.records)),
+    small.map((place) => new FallQuiet(place)),
+    small.map((day) => new Reconcile(day)),
+    small.map((day) => new Reconcile(day)),
+    fc.record({ day: small, other: small }).map((race) => new Race(race.day, race.other)),
+  ],
+  { maxCommands: 14, size: 'max' },
+);
+
+function pick<Item>(items: readonly Item[], index: number): Item {
+  return items[index % items.length];
+}
+
+/** What holds for whoever reads, at every moment. */
+async function checkReader(little: LittleWorld): Promise<void> {
+  await withTransaction(
+    ground.pool,
+    async (reader) => {
+      const { rows: plays } = await reader.query<ServedPlay>('select * from whence.plays order by started_at');
+      expect(new Set(plays.map((play) => play.play_id)).size).toBe(plays.length);
+      if (little.isPlain) checkEvents(little.streamed, plays);
+      checkDiscoveries(plays);
+      const { rows: discoveries } = await reader.query<{ play_id: string }>('select play_id from whence.discoveries');
+      const discovering = plays.filter((play) => play.is_discovery).map((play) => play.play_id);
+      expect(discoveries.map((row) => row.play_id).sort()).toEqual(discovering.sort());
+      const { rows: days } = await reader.query<{ covered: boolean; open_plays: number | null }>(
+        'select * from whence.days',
+      );
+      const { rows: open } = await reader.query<{ n: number }>(
+        `select count(*) as n from whence.batch_now b
+         join whence.batch_days d on d.day = b.day and d.to_version is null
+         where not exists (select from whence.plays p where p.play_id = b.play_id and p.layer = 'batch')`,
+      );
+      expect(days.reduce((sum, day) => sum + (day.open_plays ?? 0), 0)).toBe(open[0].n);
+      seen.openPlays += open[0].n;
+      const covered = days.map((day) => day.covered);
+      if (covered.lastIndexOf(true) - covered.indexOf(true) >= covered.filter(Boolean).length) seen.holes++;
+    },
+    'repeatable read',
+  );
+  await expectRollup(ground.pool);
+}
+
+interface ServedPlay {
+  play_id: string;
+  profile_id: string;
+  work_id: string;
+  started_at: Date;
+  ended_at: Date;
+  qualified: boolean;
+  is_discovery: boolean;
+  discovered_at: Date | null;
+}
+
+/** Each on-time event that was streamed is in exactly one served play. */
+function checkEvents(streamed: readonly LogRecord[], plays: readonly ServedPlay[]): void {
+  for (const { record, decision } of decide(streamed)) {
+    const { event } = record;
+    if (event.type !== 'playback' || decision !== 'applied') continue;
+    const holding = plays.filter(
+      (play) =>
+        play.profile_id === event.profile_id &&
+        play.work_id === event.title_id &&
+        play.started_at.getTime() <= event.event_time &&
+        play.ended_at.getTime() >= event.event_time,
+    );
+    expect(holding.length, `plays that hold ${event.event_id} of ${record.topic}`).toBe(1);
+  }
+}
+
+/** Of each key with a qualified play, the earliest one is the discovery, and those after it name it. */
+function checkDiscoveries(plays: readonly ServedPlay[]): void {
+  const keys = groups([...plays], (play) => `${play.profile_id}\0${play.work_id}`);
+  for (const ofKey of keys) {
+    const first = ofKey.findIndex((play) => play.qualified);
+    ofKey.forEach((play, i) => {
+      expect(play.is_discovery).toBe(i === first);
+      expect(play.discovered_at).toEqual(first >= 0 && i >= first ? ofKey[first].started_at : null);
+    });
+  }
+}
+
+test.each([
+  ['events that all count', plainLog, true],
+  ['hostile little worlds', world, false],
+] as const)(
+  'whatever is streamed, archived and covered when, readers see one answer, and in the end the oracle’s: %s',
+  async (_, logs, isPlain) => {
+    await fc.assert(
+      fc.asyncProperty(logs, commands, async (log, steps) => {
+        fc.pre(log.length > 0);
+        const little = await LittleWorld.create(ground, log);
+        little.isPlain = isPlain;
+        await fc.asyncModelRun(() => ({ model: {}, real: little }), steps);
+        await little.finish();
+        await checkReader(little);
+        await expectServed(ground.pool, [...log], 'batch');
+      }),
+      { numRuns: RUNS },
+    );
+  },
+  600_000,
+);
+
+test('the runs above met what they are about', () => {
+  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
+});
