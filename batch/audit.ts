@@ -10,6 +10,7 @@ import { dayNumber } from './reach.ts';
 /** What is wrong with the weights of a play, or null: those of each model sum to 1, to the last billionth. */
 export function weightFault(play: PlayRow): string | null {
   const touches = play.path_touched_at.length;
+  if (touches === 0) return play.path_weights.length === 0 ? null : `play ${play.play_id} has weights without touches`;
   for (let begin = 0; begin < play.path_weights.length; begin += touches) {
     const sum = play.path_weights.slice(begin, begin + touches).reduce((all, weight) => all + weight, 0);
     if (sum === WEIGHT_UNITS) continue;

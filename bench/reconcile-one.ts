@@ -1,0 +1,90 @@
+/** One side of `bench/reconcile.ts`: prints its seconds, CPU and peak memory. */
+
+import { DuckDBInstance } from '@duckdb/node-api';
+import { readFiles } from '../archive/manifest.ts';
+import { sqlText } from '../archive/sql-text.ts';
+import { defaultPolicy } from '../attribution/policy.ts';
+import { beginAttempt } from '../batch/begin-attempt.ts';
+import { commitAttempt } from '../batch/commit-attempt.ts';
+import { computeUnit } from '../batch/compute-unit.ts';
+import { silentLogger } from '../platform/log.ts';
+import { openPool, type Pool } from '../platform/postgres.ts';
+import { openLocalStorage, type Storage } from '../platform/storage.ts';
+
+const [, , what, databaseUrl, dataDir, scratch] = process.argv;
+const DAY = '2025-11-24';
+const pool = await openPool({ databaseUrl, applicationName: 'bench', log: silentLogger() });
+const storage = await openLocalStorage(dataDir);
+const begun = performance.now();
+const laps: string[] = [];
+let last = begun;
+function lap(name: string): void {
+  const now = performance.now();
+  laps.push(`${name} ${((now - last) / 1000).toFixed(1)} s`);
+  last = now;
+}
+const plays = what === 'plain' ? await plain(pool, storage) : await reconcile();
+const seconds = (performance.now() - begun) / 1000;
+const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+console.log(
+  `${what.padEnd(7)} ${plays.toLocaleString('en')} plays in ${seconds.toFixed(1)} s, CPU ${((userCPUTime + systemCPUTime) / 1e6).toFixed(1)} s, ` +
+    `peak ${Math.round(maxRSS / 1000)} MB (${laps.join(', ')})`,
+);
+await pool.end();
+
+async function reconcile(): Promise<number> {
+  const deps = { pool, storage, policy: defaultPolicy, log: silentLogger(), scratch };
+  const { attempt, units } = await beginAttempt(deps, { days: [DAY], cause: 'bench', actor: 'bench', owner: 'bench' });
+  lap('begin');
+  for (let unit = 0; unit < units; unit++)
+    await computeUnit(deps, attempt, unit, { onStep: (step) => lap(`before ${step}`) });
+  const { plays } = await commitAttempt(deps, attempt, { onStep: (step) => lap(`until ${step}`) });
+  return plays;
+}
+
+/** The last touch of each playback id in 30 days, and its watched time as so many heartbeats. */
+async function plain(database: Pool, archive: Storage): Promise<number> {
+  const files = (await readFiles(database)).map((file) => sqlText(archive.locate(file.path)));
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '2',
+    memory_limit: '2GB',
+    temp_directory: scratch,
+  });
+  const engine = await instance.connect();
+  await database.query(
+    `create table plain_plays (profile_id text, work_id text, playback_id text, started_at timestamptz, watched_ms bigint,
+       row_type text, row_id text, row_rank integer, position integer, impression_id text)`,
+  );
+  const result = await engine.stream(
+    `with plays as (
+       select profile_id, work_id, playback_id, min(event_time) as t, count(*) * 60000 as watched_ms
+       from read_parquet([${files.join(', ')}])
+       where type = 'playback' and day = DATE '${DAY}' group by all
+     ), seen as (
+       select profile_id, work_id, event_time as t, row_type, row_id, row_rank, position, event_id
+       from read_parquet([${files.join(', ')}])
+       where type = 'impression' and row_type <> 'continue_watching' and day >= DATE '${DAY}' - 30
+     )
+     select p.profile_id, p.work_id, p.playback_id, p.t::DOUBLE, p.watched_ms::DOUBLE, s.row_type, s.row_id, s.row_rank,
+       s.position, s.event_id
+     from plays p asof left join seen s on s.profile_id = p.profile_id and s.work_id = p.work_id and s.t <= p.t`,
+  );
+  lap('query');
+  let plays = 0;
+  for await (const chunk of result) {
+    const rows = chunk.getRows();
+    plays += rows.length;
+    await database.query(
+      `insert into plain_plays
+       select profile_id, work_id, playback_id, to_timestamp(t / 1000), watched_ms, row_type, row_id, row_rank, position, id
+       from unnest($1::text[], $2::text[], $3::text[], $4::double precision[], $5::bigint[], $6::text[], $7::text[],
+         $8::integer[], $9::integer[], $10::text[])
+         u (profile_id, work_id, playback_id, t, watched_ms, row_type, row_id, row_rank, position, id)`,
+      Array.from({ length: 10 }, (_, column) => rows.map((row) => row[column])),
+    );
+  }
+  lap('read and write');
+  engine.closeSync();
+  instance.closeSync();
+  return plays;
+}

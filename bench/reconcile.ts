@@ -1,0 +1,52 @@
+/**
+ * A day's reconciliation with a full window of impressions behind it: `npx tsx bench/reconcile.ts [events a day] [days behind]`.
+ *
+ * Beside it, in the same run: a plain DuckDB SQL that does much less (the last touch of each play and nothing else: no models,
+ * stitching over devices, copies, audits or versions) over the same raw files, written into the same Postgres.
+ */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createDatabase, startTestStack } from '../local/testing.ts';
+import { silentLogger } from '../platform/log.ts';
+import { openPool } from '../platform/postgres.ts';
+import { openLocalStorage } from '../platform/storage.ts';
+import { writeSyntheticArchive } from './synthetic-archive.ts';
+
+const EVENTS = Number(process.argv[2] ?? 1_000_000);
+const BEHIND = Number(process.argv[3] ?? 30);
+const LAST = Date.UTC(2025, 10, 24);
+const DAY = 86_400_000;
+
+const stack = await startTestStack({ services: ['postgres'] });
+try {
+  const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
+  const pool = await openPool({ databaseUrl, applicationName: 'bench', log: silentLogger() });
+  const dataDir = path.join(stack.directory, 'data');
+  const scratch = path.join(stack.directory, 'scratch');
+  await fs.mkdir(scratch);
+  const storage = await openLocalStorage(dataDir);
+  const days = Array.from({ length: BEHIND + 1 }, (_, i) => ({
+    begin: LAST - (BEHIND - i) * DAY,
+    events: EVENTS,
+    impressionsOnly: i < BEHIND,
+  }));
+  await writeSyntheticArchive(pool, storage, scratch, days, () => {});
+  await pool.end();
+  for (const what of ['plain', 'whence']) await run(what, databaseUrl, dataDir, scratch);
+} finally {
+  await stack.stop();
+}
+
+/** Each in a process of its own, so that peak memory is its own. */
+async function run(what: string, databaseUrl: string, dataDir: string, scratch: string): Promise<void> {
+  const script = fileURLToPath(new URL('reconcile-one.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', script, what, databaseUrl, dataDir, scratch], {
+    stdio: 'inherit',
+  });
+  const [code] = (await once(child, 'exit')) as [number];
+  if (code !== 0) throw new Error(`${what} ended with exit code ${code}`);
+}

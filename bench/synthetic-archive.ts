@@ -1,0 +1,158 @@
+/**
+ * An archive of many days, made by SQL rather than streamed: Parquet files as the archiver writes them, and their manifest.
+ * Four fifths are impressions; profiles come back every day; plays mostly follow an impression of the day.
+ */
+
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { BUCKET_SQL, COMPUTED_COLUMNS, DAY_SQL, FILE_ORDER, STORED_COLUMNS } from '../archive/columns.ts';
+import { FORMAT, newFileKey, prefixOf } from '../archive/file.ts';
+import { addToManifest, findInstallation } from '../archive/manifest.ts';
+import { sha256Of } from '../archive/publish.ts';
+import { sqlText } from '../archive/sql-text.ts';
+import { withTransaction, type Pool } from '../platform/postgres.ts';
+import type { Storage } from '../platform/storage.ts';
+
+const DAY = 86_400_000;
+const EVENTS_A_PROFILE = 25;
+const EVENTS_A_PLAY = 10;
+const WORKS = 6_000;
+const ROW_TYPES = ['because_you_watched', 'top_picks', 'trending', 'continue_watching', 'genre', 'top_10'];
+
+export interface SyntheticDay {
+  /** Midnight, epoch milliseconds. */
+  begin: number;
+  events: number;
+  /** Without playback events: only a window behind. */
+  impressionsOnly: boolean;
+}
+
+/** Makes the days one after the other, each a file. */
+export async function writeSyntheticArchive(
+  pool: Pool,
+  storage: Storage,
+  scratch: string,
+  days: readonly SyntheticDay[],
+  say: (line: string) => void,
+): Promise<void> {
+  const prefix = prefixOf(await findInstallation(pool));
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '2',
+    memory_limit: '4GB',
+    temp_directory: scratch,
+  });
+  const engine = await instance.connect();
+  await pool.query(
+    `insert into whence.archive_tasks (topic, partition, epoch) values ('events', 0, 1) on conflict do nothing`,
+  );
+  let offset = 0;
+  for (const [number, { begin, events, impressionsOnly }] of days.entries()) {
+    const shown = Math.round(events * 0.8);
+    const plays = impressionsOnly ? 0 : Math.round((events - shown) / EVENTS_A_PLAY);
+    const rows = shown + plays * EVENTS_A_PLAY;
+    await engine.run(
+      `create or replace temp table records as ${recordsSql(number, begin, shown, plays, events, offset)}`,
+    );
+    const range = { format: FORMAT, topic: 'events', partition: 0, log: 0, from: offset, to: offset + rows } as const;
+    const aside = path.join(scratch, `${randomUUID()}.parquet`);
+    const computed: Record<string, string> = {
+      day: DAY_SQL,
+      bucket: BUCKET_SQL,
+      work_id: 'coalesce(series_id, title_id)',
+      topic: `'events'`,
+      partition: '0::INTEGER',
+      log: '0::INTEGER',
+    };
+    await engine.run(
+      `copy (
+         select ${COMPUTED_COLUMNS.map((name) => `${computed[name]} as ${name}`).join(', ')}, * from records order by ${FILE_ORDER}
+       ) to ${sqlText(aside)} (format parquet, compression zstd, row_group_size 16384)`,
+    );
+    const file = {
+      ...range,
+      rows,
+      minEventTime: begin,
+      maxEventTime: begin + DAY - 1,
+      days: { [new Date(begin).toISOString().slice(0, 10)]: rows },
+      after: { log: 0, offset },
+      previous: null,
+      createdAt: begin,
+      path: newFileKey(prefix, range),
+      bytes: (await fs.stat(aside)).size,
+      sha256: await sha256Of(aside),
+    };
+    await storage.putFile(file.path, aside);
+    offset += rows;
+    await withTransaction(pool, async (client) => {
+      await client.query(
+        `update whence.archive_tasks set next_offset = $1, greatest_event_time = to_timestamp($2::double precision / 1000),
+           quiet_since = now() - interval '2 hours', end_seen_at = now() where topic = 'events'`,
+        [offset, begin + DAY - 1],
+      );
+      await addToManifest(client, file);
+    });
+    say(`${new Date(begin).toISOString().slice(0, 10)}: ${rows.toLocaleString('en')} records`);
+  }
+  engine.closeSync();
+  instance.closeSync();
+}
+
+function recordsSql(day: number, begin: number, shown: number, plays: number, events: number, offset: number): string {
+  const profiles = Math.ceil(events / EVENTS_A_PROFILE);
+  const row = (i: string) =>
+    `[${ROW_TYPES.map((name) => `'${name}'`).join(', ')}][1 + (hash(${i}, 'row', ${day}) % ${ROW_TYPES.length})::INTEGER]`;
+  // Titles as people choose them: few of them are most of it.
+  const work = (i: string) => `'title-' || floor(pow(hash(${i}, 'w', ${day}) % 1000000 / 1e6, 3) * ${WORKS})::INTEGER`;
+  const profile = (i: string) => `'profile-' || hash(${i}, 'p', ${day}) % ${profiles}`;
+  const time = (i: string) => `${begin} + (hash(${i}, 't', ${day}) % ${DAY - 2 * 3_600_000})::BIGINT`;
+  const empty = Object.fromEntries(STORED_COLUMNS.map(({ name, type }) => [name, `null::${type}`]));
+  const select = (columns: Record<string, string>, from: string) =>
+    `select ${STORED_COLUMNS.map(({ name, type }) => `(${{ ...empty, ...columns }[name]})::${type} as "${name}"`).join(', ')} from ${from}`;
+  const impressions = select(
+    {
+      offset: `${offset} + i`,
+      kafka_timestamp: time('i'),
+      event_time: time('i'),
+      type: `'impression'`,
+      event_id: `'i-${day}-' || i`,
+      profile_id: profile('i'),
+      title_id: work('i'),
+      country: `'US'`,
+      device_type: `'tv'`,
+      page_view_id: `'v' || i // 20`,
+      page: `'home'`,
+      row_type: row('i'),
+      row_id: `${row('i')} || ':' || (hash(i, 'id') % 50)`,
+      row_rank: `hash(i, 'rank') % 20`,
+      position: `hash(i, 'position') % 40`,
+      token: `'token-${day}-' || i`,
+    },
+    `range(${shown}) t (i)`,
+  );
+  if (plays === 0) return impressions;
+  const seen = `(p * ${Math.floor(shown / plays)})`;
+  const playback = select(
+    {
+      offset: `${offset + shown} + p * ${EVENTS_A_PLAY} + n`,
+      kafka_timestamp: `${time(seen)} + 60000 + n * 60000`,
+      event_time: `${time(seen)} + 60000 + n * 60000`,
+      type: `'playback'`,
+      event_id: `'e-${day}-' || p || '-' || n`,
+      profile_id: profile(seen),
+      title_id: work(seen),
+      country: `'US'`,
+      device_type: `'tv'`,
+      action: `case n when 0 then 'start' when ${EVENTS_A_PLAY - 1} then 'stop' else 'heartbeat' end`,
+      playback_id: `'b-${day}-' || p`,
+      kind: `'main'`,
+      runtime_ms: '2400000',
+      origin_surface: `case when n = 0 and p % 10 < 7 then 'home' end`,
+      origin_row_type: `case when n = 0 and p % 10 < 7 then ${row(seen)} end`,
+      origin_token: `case when n = 0 and p % 10 < 7 then 'token-${day}-' || ${seen} end`,
+    },
+    `range(${plays}) a (p), range(${EVENTS_A_PLAY}) b (n)`,
+  );
+  return `${impressions} union all ${playback}`;
+}
