@@ -159,11 +159,11 @@ test('computed again without anything new, nothing changes', async () => {
 test('whoever reads while versions are committed sees one of them, never a mixture', async () => {
   await little.reconcile(DAY);
   const second = compilePolicy({ ...defaultPolicyFile, name: 'second', path_touches: 49 });
-  let committing = true;
+  const committed = new AbortController();
   let reads = 0;
   const mixed: unknown[] = [];
   const readers = [0, 1].map(async () => {
-    while (committing) {
+    while (!committed.signal.aborted) {
       const { rows } = await ground.pool.query<{
         policies: string[];
         plays: number;
@@ -196,7 +196,7 @@ test('whoever reads while versions are committed sees one of them, never a mixtu
     const policy = i % 2 === 0 ? second : defaultPolicy;
     await advance({ ...little.deps, policy }, { ...request, days: [DAY] });
   }
-  committing = false;
+  committed.abort();
   await Promise.all(readers);
   expect(mixed).toEqual([]);
   expect(reads).toBeGreaterThan(12);
