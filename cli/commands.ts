@@ -12,6 +12,7 @@ export interface CommandEntry {
 
 const SERVERS = 'Servers:';
 const EVENTS = 'Events:';
+const BATCH = 'Corrections and datasets:';
 const ANSWERS = 'Answers:';
 
 /** Every command, in the order of the help. */
@@ -63,6 +64,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: EVENTS,
     summary: 'keep every event for good, as Parquet files',
     load: async () => (await import('./archive.ts')).archiveCommand(),
+  },
+  {
+    name: 'worker',
+    group: BATCH,
+    summary: 'work on what Temporal asks for: reconciliations and datasets',
+    load: async () => (await import('./worker.ts')).workerCommand(),
+  },
+  {
+    name: 'reconcile',
+    group: BATCH,
+    summary: 'correct a day from the archive',
+    load: async () => (await import('./reconcile.ts')).reconcileCommand(),
   },
   {
     name: 'explain',

@@ -1,3 +1,5 @@
+import { userInfo } from 'node:os';
+import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { resolveAddresses } from '../local/addresses.ts';
 import { checkKafka, createKafka, type KafkaOptions } from '../platform/kafka.ts';
@@ -5,6 +7,7 @@ import { createLogger, type Logger } from '../platform/log.ts';
 import { checkSchema } from '../platform/migrate.ts';
 import { openPool, type Pool } from '../platform/postgres.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
+import { connectTemporal } from '../platform/temporal.ts';
 import { say } from './output.ts';
 
 /** A log for a command that itself says what is to be said: what libraries have to say is shown on demand. */
@@ -52,6 +55,21 @@ export async function withDatabaseAndKafka(
   await withPool(name, settings, databaseUrl, (pool) =>
     work({ settings, pool, kafka: createKafka({ ...client, retry: PATIENCE }), client }),
   );
+}
+
+/** Runs `work` with a client of Temporal. */
+export async function withTemporal(
+  name: string,
+  work: (servers: { settings: Settings; client: Client }) => Promise<void>,
+): Promise<void> {
+  const settings = readSettings(process.env);
+  const { temporal } = await resolveAddresses(settings, ['temporal'], say);
+  const { client, close } = await connectTemporal({ ...temporal, identity: `${userInfo().username} (whence ${name})` });
+  try {
+    await work({ settings, client });
+  } finally {
+    await close();
+  }
 }
 
 async function withPool(

@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { compilePolicy, defaultPolicy, type Policy } from '../attribution/policy.ts';
 import { resolveAddresses, type Addresses } from '../local/addresses.ts';
 import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
@@ -9,7 +7,7 @@ import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
-import { UsageError } from './failure.ts';
+import { loadPolicy } from './policy.ts';
 import { readTotals, summarize } from './stream-summary.ts';
 import { waitUntilCaughtUp } from '../streaming/caught-up.ts';
 import { Processes } from '../streaming/processes.ts';
@@ -171,17 +169,6 @@ async function open(settings: Settings, addresses: Needed) {
   } catch (error) {
     await pool.end();
     throw error;
-  }
-}
-
-/** The policy that the settings name, or the default. */
-async function loadPolicy(file: string | null): Promise<Policy> {
-  if (file === null) return defaultPolicy;
-  const text = await readFile(file, 'utf8');
-  try {
-    return compilePolicy(JSON.parse(text));
-  } catch (error) {
-    throw new UsageError(`WHENCE_POLICY ${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -10,6 +10,8 @@ export interface TemporalOptions {
   namespace: string;
   tls?: TlsFiles | null;
   apiKey?: string | null;
+  /** Who we are, for the histories of workflows; process and host by default. */
+  identity?: string;
   /** How long a client waits for a server; 10 s by default. */
   connectTimeoutMs?: number;
 }
@@ -42,7 +44,9 @@ export async function connectTemporal(options: TemporalOptions): Promise<Tempora
       connection?.workflowService.describeNamespace({ namespace: options.namespace }),
     );
     const open = connection;
-    return { client: new sdk.Client({ connection: open, namespace: options.namespace }), close: () => open.close() };
+    const { namespace, identity } = options;
+    const client = new sdk.Client({ connection: open, namespace, ...(identity && { identity }) });
+    return { client, close: () => open.close() };
   } catch (error) {
     await connection?.close().catch(() => {});
     throw unavailable(error, options);

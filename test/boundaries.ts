@@ -42,9 +42,10 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   workflows: {
     ours: [],
     types: ['activities'],
-    only: ['@temporalio/workflow', '@temporalio/common'],
+    only: ['@temporalio/workflow', '@temporalio/common', 'zod'],
     uses: [{ what: /\bprocess\s*\./, because: 'a workflow must do the same again when it is replayed' }],
   },
+  worker: { ours: ['activities', 'batch', 'platform'] },
   migrations: { ours: [], only: ['knex'] },
   local: { ours: ['platform'] },
   observe: { ours: ['attribution', 'platform', 'streaming'], never: [TEMPORAL] },

@@ -1,0 +1,67 @@
+import { abandonAttempt } from '../batch/abandon-attempt.ts';
+import type { AttemptSummary, BatchDeps, CommitSummary, CorrectionsSummary, UnitSummary } from '../batch/advance.ts';
+import { beginAttempt } from '../batch/begin-attempt.ts';
+import { commitAttempt, type CommitOptions } from '../batch/commit-attempt.ts';
+import { computeUnit, type UnitOptions } from '../batch/compute-unit.ts';
+import { recordCorrections } from '../batch/record-corrections.ts';
+import { beating } from './beating.ts';
+import { findActor } from './find-actor.ts';
+
+export type Activities = ReturnType<typeof createActivities>;
+
+/** What came of making the next version of the batch view. */
+export interface AdvanceOutcome extends CommitSummary, CorrectionsSummary {
+  days: string[];
+  /** Archived records of the days. */
+  records: number;
+}
+
+/** A crash or a fault can be put between any two steps, by tests. */
+export interface ActivitySteps {
+  unit?: UnitOptions['onStep'];
+  commit?: CommitOptions['onStep'];
+}
+
+/**
+ * The activities of the batch layer, over what they work with. Each may run twice, or be cut off anywhere: what counts is in
+ * Postgres, and changes in one transaction.
+ */
+export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
+  return {
+    async beginAttempt(asked: { days: string[]; cause: string; owner: string }): Promise<AttemptSummary> {
+      return beating(async () => beginAttempt(deps, { ...asked, actor: await findActor() }));
+    },
+
+    async computeUnit({ attempt, unit }: { attempt: number; unit: number }): Promise<UnitSummary> {
+      return beating((signal, at) =>
+        computeUnit(deps, attempt, unit, {
+          signal,
+          async onStep(step) {
+            at(step);
+            await steps.unit?.(step);
+          },
+        }),
+      );
+    },
+
+    async commitAttempt({ attempt }: { attempt: number }): Promise<CommitSummary> {
+      return beating((_, at) =>
+        commitAttempt(deps, attempt, {
+          async onStep(step) {
+            at(step);
+            await steps.commit?.(step);
+          },
+        }),
+      );
+    },
+
+    async abandonAttempt({ attempt }: { attempt: number }): Promise<void> {
+      return beating(() => abandonAttempt(deps, attempt));
+    },
+
+    /** Of all versions that were not compared yet. */
+    async recordCorrections(): Promise<CorrectionsSummary> {
+      return beating(() => recordCorrections(deps));
+    },
+  };
+}

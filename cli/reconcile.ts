@@ -1,0 +1,97 @@
+import { SingleBar } from 'cli-progress';
+import { Command } from 'commander';
+import type { AdvanceOutcome } from '../activities/activities.ts';
+import type { AdvanceProgress } from '../workflows/advance.ts';
+import type { reconcileDay } from '../workflows/reconcile-day.ts';
+import { followWorkflow, type ProgressView } from './follow.ts';
+import { grouped, print, printJson, say } from './output.ts';
+import { withTemporal } from './servers.ts';
+
+interface Options {
+  day: string;
+  json?: true;
+}
+
+/** `whence reconcile`: starts the workflow, or joins the one that runs for the day, and follows it. */
+export function reconcileCommand(): Command {
+  return new Command('reconcile')
+    .description(
+      'correct a day: computes its plays again from the archive, with all that came late since, and commits them together. ' +
+        'Runs in Temporal; needs a worker',
+    )
+    .requiredOption('--day <date>', 'the day, UTC, such as 2026-11-23')
+    .option('--json', 'print JSON')
+    .action(run);
+}
+
+async function run({ day, json }: Options): Promise<void> {
+  await withTemporal('reconcile', async ({ client, settings }) => {
+    const { taskQueue } = settings;
+    const handle = await client.workflow.start<typeof reconcileDay>('reconcileDay', {
+      workflowId: `reconcileDay/${day}`,
+      // Whoever asks for the same day meanwhile follows the same work.
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      taskQueue,
+      args: [{ day }],
+    });
+    say(`Workflow ${handle.workflowId}`);
+    const outcome = await followWorkflow<AdvanceOutcome, AdvanceProgress>(handle, {
+      client,
+      taskQueue,
+      view: json ? { show() {}, stop() {} } : viewOfAdvance(),
+    });
+    if (json) printJson(outcome);
+    else print(...describeOutcome(outcome));
+  });
+}
+
+const STAGES: Record<AdvanceProgress['stage'], string> = {
+  beginning: 'looking at what the archive has since',
+  computing: 'computing',
+  committing: 'committing',
+  comparing: 'comparing with the speed layer',
+  done: 'done',
+};
+
+/** A bar on a terminal, else a line for each change. */
+export function viewOfAdvance(): ProgressView<AdvanceProgress> {
+  const words = ({ stage, unitsDone, units, plays }: AdvanceProgress) =>
+    `${STAGES[stage]}${units > 0 ? `: ${unitsDone} of ${units} units, ${grouped(plays)} plays` : ''}`;
+  if (!process.stderr.isTTY) {
+    let last = '';
+    return {
+      show(progress) {
+        const line = words(progress);
+        if (line !== last) say(line);
+        last = line;
+      },
+      stop() {},
+    };
+  }
+  const bar = new SingleBar({ format: '{bar} {words}', stream: process.stderr, hideCursor: true });
+  bar.start(1, 0, { words: '' });
+  return {
+    show(progress) {
+      bar.setTotal(Math.max(1, progress.units));
+      bar.update(progress.unitsDone, { words: words(progress) });
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+/** The outcome, for people. */
+export function describeOutcome(outcome: AdvanceOutcome): string[] {
+  const { version, days, records, plays, playsChanged, daysChanged, dirtyKeys, corrections, byCause } = outcome;
+  const causes = Object.entries(byCause).map(([cause, n]) => `${grouped(n)} ${cause}`);
+  const of = days.join(', ');
+  return [
+    `Version ${version} is current.`,
+    records === 0
+      ? `  The archive holds no record of ${of}: is "whence stream" or "whence archive" running?`
+      : `  ${grouped(plays)} plays of ${of}, from ${grouped(records)} archived records.`,
+    `  ${grouped(playsChanged)} plays changed, in ${grouped(daysChanged)} days; ${grouped(dirtyKeys)} keys were dirty.`,
+    corrections === null
+      ? '  Not compared yet: the speed layer has not read all that the archive holds.'
+      : `  ${grouped(corrections)} corrections of the speed layer${causes.length > 0 ? `: ${causes.join(', ')}` : ''}.`,
+  ];
+}

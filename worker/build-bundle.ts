@@ -1,0 +1,5 @@
+/** `npm run build:workflows`: makes the bundle beforehand, for an image or a package. */
+import { DefaultLogger } from '@temporalio/worker';
+import { provideWorkflowBundle } from './workflow-bundle.ts';
+
+process.stdout.write(`${await provideWorkflowBundle(new DefaultLogger('WARN'))}\n`);

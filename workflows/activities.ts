@@ -1,0 +1,22 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../activities/activities.ts';
+
+// One proxy for each class of time limits. What fails by infrastructure is tried again until it works, or the limit of the
+// whole is reached: whoever watches sees the last failure in the UI. What cannot succeed fails at once (activities/beating.ts).
+
+const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1 minute' } as const;
+
+/** Reads or changes a few rows. */
+export const quick = proxyActivities<Activities>({
+  startToCloseTimeout: '1 minute',
+  scheduleToCloseTimeout: '1 hour',
+  retry,
+});
+
+/** Works on files and many rows, and sends heartbeats: a lost worker is noticed soon. */
+export const long = proxyActivities<Activities>({
+  startToCloseTimeout: '6 hours',
+  scheduleToCloseTimeout: '1 day',
+  heartbeatTimeout: '20s',
+  retry,
+});
