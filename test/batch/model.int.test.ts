@@ -13,8 +13,12 @@ import { expectRollup, expectServed } from '../streaming/served.ts';
 import { type Ground, LittleWorld, openGround } from './little-world.ts';
 import { plainLog } from './plain-worlds.ts';
 
-/** So many sequences of each kind; more with the environment variable. */
+/**
+ * So many sequences of each kind, always the same ones, so that what they met can be asserted; more, and others, with the
+ * environment variables.
+ */
 const RUNS = Number(process.env['WHENCE_MODEL_RUNS'] ?? 12);
+const SEED = Number(process.env['WHENCE_MODEL_SEED'] ?? 1);
 
 let ground: Ground;
 beforeAll(async () => {
@@ -233,12 +237,12 @@ test.each([
         await checkReader(little);
         await expectServed(ground.pool, [...log], 'batch');
       }),
-      { numRuns: RUNS },
+      { numRuns: RUNS, seed: SEED },
     );
   },
   600_000,
 );
 
 test('the runs above met what they are about', () => {
-  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
+  expect(Object.entries(seen).filter(([, times]) => times === 0)).toEqual([]);
 });

@@ -1,0 +1,39 @@
+/**
+ * Records a history of each workflow as it runs now: `npx tsx test/worker/record-histories.ts NAME`, with a name for this state of
+ * the workflows. Histories of what was released stay for ever: what runs in Temporal when we deploy must go on.
+ */
+
+import fs from 'node:fs/promises';
+import { execa } from 'execa';
+import { temporalCommand } from '../../local/temporal.ts';
+import { archivedWorld, DAY, openTemporalGround } from './temporal-ground.ts';
+
+const [name] = process.argv.slice(2);
+if (name === undefined) throw new Error('Say under which name: npx tsx test/worker/record-histories.ts NAME');
+
+const temporal = await openTemporalGround();
+const worker = await temporal.startWorker(await archivedWorld(temporal.ground, 2));
+try {
+  await temporal.reconcile(DAY);
+  await record(`reconcileDay/${DAY}`, 'reconcileDay');
+} finally {
+  await worker.stop();
+  await temporal.stop();
+}
+
+async function record(workflowId: string, workflow: string): Promise<void> {
+  const address = `--address=${temporal.temporal.address}`;
+  const program = await temporalCommand(console.error);
+  const { stdout } = await execa(program, [
+    'workflow',
+    'show',
+    '--output=json',
+    `--workflow-id=${workflowId}`,
+    address,
+  ]);
+  await fs.writeFile(
+    new URL(`histories/${name}.${workflow}.json`, import.meta.url),
+    `${stdout}
+`,
+  );
+}
