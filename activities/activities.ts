@@ -4,6 +4,7 @@ import { beginAttempt } from '../batch/begin-attempt.ts';
 import { commitAttempt, type CommitOptions } from '../batch/commit-attempt.ts';
 import { computeUnit, type UnitOptions } from '../batch/compute-unit.ts';
 import { recordCorrections } from '../batch/record-corrections.ts';
+import { readSnapshot } from '../batch/snapshot.ts';
 import { beating } from './beating.ts';
 import { findActor } from './find-actor.ts';
 
@@ -57,6 +58,11 @@ export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
 
     async abandonAttempt({ attempt }: { attempt: number }): Promise<void> {
       return beating(() => abandonAttempt(deps, attempt));
+    },
+
+    /** Whether all partitions of the archive are beyond a time (ISO-8601): complete, or their events later. */
+    async hasArchivePassed({ until }: { until: string }): Promise<boolean> {
+      return beating(async () => (await readSnapshot(deps.pool)).watermark > Date.parse(until));
     },
 
     /** Of all versions that were not compared yet. */

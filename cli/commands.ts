@@ -78,6 +78,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./reconcile.ts')).reconcileCommand(),
   },
   {
+    name: 'schedule',
+    group: BATCH,
+    summary: 'do what is to be done each day, by itself',
+    load: async () => (await import('./schedule.ts')).scheduleCommand(),
+  },
+  {
     name: 'explain',
     group: ANSWERS,
     summary: 'why a play is credited to its row, and why the others lost',

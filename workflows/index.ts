@@ -1,2 +1,3 @@
 /** Every workflow, by the name under which it is started. */
+export { dailyCycle } from './daily-cycle.ts';
 export { reconcileDay } from './reconcile-day.ts';

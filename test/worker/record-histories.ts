@@ -16,6 +16,9 @@ const worker = await temporal.startWorker(await archivedWorld(temporal.ground, 2
 try {
   await temporal.reconcile(DAY);
   await record(`reconcileDay/${DAY}`, 'reconcileDay');
+  const { client, taskQueue } = temporal;
+  await client.workflow.execute('dailyCycle', { workflowId: 'dailyCycle', taskQueue, args: [{}] });
+  await record('dailyCycle', 'dailyCycle');
 } finally {
   await worker.stop();
   await temporal.stop();

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { applySchedule, SCHEDULE_ID } from '../../cli/schedule.ts';
+import type { RunningWorker } from '../../worker/start-worker.ts';
+import type { DailyCycleOutcome } from '../../workflows/daily-cycle.ts';
+import type { LittleWorld } from '../batch/little-world.ts';
+import { whence } from '../cli/run.ts';
+import { archivedWorld, DAY, openTemporalGround, type TemporalGround } from './temporal-ground.ts';
+
+const NEXT = '2025-11-25';
+const AT_ONE = { hour: 1, minute: 0 };
+
+let temporal: TemporalGround;
+let little: LittleWorld;
+let worker: RunningWorker;
+beforeAll(async () => {
+  temporal = await openTemporalGround();
+  little = await archivedWorld(temporal.ground);
+  worker = await temporal.startWorker(little);
+});
+beforeEach(async () => {
+  little = await archivedWorld(temporal.ground);
+});
+afterAll(async () => {
+  await worker.stop();
+  await temporal.stop();
+});
+
+function command(...args: string[]) {
+  const env = { TEMPORAL_ADDRESS: temporal.temporal.address, WHENCE_TASK_QUEUE: temporal.taskQueue };
+  return whence(['schedule', ...args], { env });
+}
+
+async function versions(): Promise<unknown[]> {
+  const { rows } = await temporal.ground.pool.query(
+    'select version, cause, actor from whence.versions order by version',
+  );
+  return rows;
+}
+
+test('started by hand it takes yesterday, as far as the archive is', async () => {
+  const { client, taskQueue } = temporal;
+  const outcome = await client.workflow.execute<(input: object) => Promise<DailyCycleOutcome>>('dailyCycle', {
+    workflowId: 'by hand',
+    taskQueue,
+    args: [{}],
+  });
+  const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+  expect(outcome).toMatchObject({ day: yesterday, archiveHadPassed: true, reconciled: { plays: 0, version: 1 } });
+});
+
+test('a backfill of the schedule over past days does just those, in order', async () => {
+  const { client, taskQueue } = temporal;
+  await applySchedule(client, taskQueue, AT_ONE, 0);
+  const handle = client.schedule.getHandle(SCHEDULE_ID);
+  await handle.backfill({
+    start: new Date('2025-11-25T00:00:00Z'),
+    end: new Date('2025-11-27T12:00:00Z'),
+    overlap: 'BUFFER_ALL',
+  });
+  await expect.poll(async () => (await versions()).length, { timeout: 60_000 }).toBe(3);
+  expect(await versions()).toMatchObject([
+    { cause: `daily cycle ${DAY}` },
+    { cause: `daily cycle ${NEXT}` },
+    { cause: 'daily cycle 2025-11-26' },
+  ]);
+  const { rows } = await temporal.ground.pool.query(
+    'select day::text as day, plays from whence.days where covered order by day',
+  );
+  expect(rows).toEqual([
+    { day: DAY, plays: 20 },
+    { day: NEXT, plays: 20 },
+    { day: '2025-11-26', plays: 0 },
+  ]);
+});
+
+test('a run of the schedule waits for the archive, no longer than is said', async () => {
+  const { client, taskQueue } = temporal;
+  // The last day is archived, but nobody knows whether more of it is to come.
+  await temporal.ground.pool.query('update whence.archive_tasks set quiet_since = null, end_seen_at = null');
+  await applySchedule(client, taskQueue, AT_ONE, 1);
+  const handle = client.schedule.getHandle(SCHEDULE_ID);
+  const backfill = (day: string) =>
+    handle.backfill({
+      start: new Date(`${day}T00:30:00Z`),
+      end: new Date(`${day}T01:30:00Z`),
+      overlap: 'BUFFER_ALL',
+    });
+  // Of a day that the archive has passed; of one that it has not, whose time to wait is over long ago.
+  await backfill(NEXT);
+  await backfill('2025-11-26');
+  await expect.poll(async () => (await versions()).length, { timeout: 60_000 }).toBe(2);
+  const outcomes = await Promise.all(
+    [NEXT, '2025-11-26'].map((day) =>
+      client.workflow.getHandle<(input: object) => Promise<DailyCycleOutcome>>(`dailyCycle-${day}T01:00:00Z`).result(),
+    ),
+  );
+  expect(outcomes).toMatchObject([
+    { day: DAY, archiveHadPassed: true },
+    { day: NEXT, archiveHadPassed: false },
+  ]);
+});
+
+test('the command makes the schedule, changes it, and shows it', async () => {
+  const first = await command('apply', '--at', '02:30');
+  expect(first).toMatchObject({ code: 0 });
+  expect(first.stderr).toContain('every day at 02:30 UTC');
+  expect((await command('apply', '--at', '03:00')).code).toBe(0);
+  const shown = await command('show', '--json');
+  const json: unknown = JSON.parse(shown.stdout);
+  expect(json).toMatchObject({
+    schedule: SCHEDULE_ID,
+    paused: false,
+    overlap: 'BUFFER_ALL',
+    catchup_window_ms: 7 * 86_400_000,
+    calendars: [{ hour: [{ start: 3 }], minute: [{ start: 0 }] }],
+  });
+  expect((await command('show')).stdout).toContain('Runs that overlap wait for each other');
+  const wrong = await command('apply', '--at', 'noon');
+  expect(wrong.code).toBe(1);
+  expect(wrong.stderr).toContain('Expected a time such as 01:30.');
+});
+
+test('where there is no schedule, show says how to make one', async () => {
+  await temporal.client.schedule.getHandle(SCHEDULE_ID).delete();
+  const shown = await command('show');
+  expect(shown.code).toBe(1);
+  expect(shown.stderr).toContain('There is no schedule yet; make it with: npx whence schedule apply');
+});
