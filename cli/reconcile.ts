@@ -89,7 +89,7 @@ export function describeOutcome(outcome: AdvanceOutcome): string[] {
     records === 0
       ? `  The archive holds no record of ${of}: is "whence stream" or "whence archive" running?`
       : `  ${grouped(plays)} plays of ${of}, from ${grouped(records)} archived records.`,
-    `  ${grouped(playsChanged)} plays changed, in ${grouped(daysChanged)} days; ${grouped(dirtyKeys)} keys were dirty.`,
+    `  ${grouped(playsChanged)} plays changed, in ${daysChanged === 1 ? '1 day' : `${grouped(daysChanged)} days`}; ${grouped(dirtyKeys)} keys were dirty.`,
     corrections === null
       ? '  Not compared yet: the speed layer has not read all that the archive holds.'
       : `  ${grouped(corrections)} corrections of the speed layer${causes.length > 0 ? `: ${causes.join(', ')}` : ''}.`,
