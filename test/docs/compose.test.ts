@@ -19,7 +19,7 @@ const IGNORED = read('.dockerignore').split('\n');
 const PAGE = read('docs/running-with-docker.md');
 
 describe('docker-compose.yml', () => {
-  test('fits the schema of Compose; its images are pinned; its commands, options and settings are ones of whence', async () => {
+  test('fits the schema of Compose; images are pinned; commands, options and settings are ones of whence', async () => {
     expect(await composeProblems(TEXT)).toEqual([]);
     expect(ours.map(([name]) => name)).toEqual(['migrate', 'topics', 'stream', 'worker']);
   });
