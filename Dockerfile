@@ -1,8 +1,8 @@
 # The one image of all whence services: which of them it is, the command says (`docker run whence:local stream`).
 # There is nothing to compile (docs/decisions/0003-typescript-without-a-build.md): installing is all of the build.
 
-# One version for both stages: native packages and the bundle of the workflows are made for exactly this Node. With glibc:
-# Temporal's native library has no build for Alpine.
+# One version for both stages: native packages and the bundle of the workflows are made for exactly this Node. With
+# glibc: Temporal's native library has no build for Alpine.
 ARG NODE=20.20.2-bookworm
 
 # The full image, whose compiler builds a native package where npm has no binary for this platform.
