@@ -1,8 +1,12 @@
+import os from 'node:os';
 import { Command } from 'commander';
 import { VERDICT_WORDS, type Candidate } from '../attribution/explain.ts';
 import { WEIGHT_UNITS } from '../attribution/models.ts';
 import type { Source } from '../attribution/plays.ts';
-import { checkPlayId, explainPlay, type PlayExplanation, type ServedPlay } from '../streaming/explain-play.ts';
+import { explainBatchPlay } from '../batch/explain-play.ts';
+import { checkPlayId, type PlayExplanation, type ServedPlay } from '../merge/explained-play.ts';
+import { openLocalStorage } from '../platform/storage.ts';
+import { explainPlay } from '../streaming/explain-play.ts';
 import { print, printable, printJson, table } from './output.ts';
 import { withDatabaseAndKafka } from './servers.ts';
 
@@ -17,8 +21,8 @@ const RULE_WORDS: Record<ServedPlay['rule'], string> = {
 export function explainCommand(): Command {
   return new Command('explain')
     .description(
-      'Why a play is credited to its row: the rule, the path, every candidate and why it won or lost. Reads the facts again ' +
-        'from Kafka, as far as they are still there.',
+      'Why a play is credited to its row: the rule, the path, every candidate and why it won or lost. Reads the facts again: ' +
+        'from the archive where batch serves the play, else from Kafka, as far as they are still there.',
     )
     .argument('<play-id>', 'the play_id of a row of whence.plays', checkPlayId)
     .option('--json', 'print JSON')
@@ -29,11 +33,18 @@ Some ids to try:
   psql "$DATABASE_URL" -c "select play_id, sop_row_type, sod_row_type from whence.plays where qualified limit 5"`,
     )
     .action((id: string, { json }: { json?: true }) =>
-      withDatabaseAndKafka('explain', async ({ pool, kafka }) => {
-        const explained = await explainPlay(pool, kafka, id);
-        if (json) printJson(asJson(explained));
-        else printExplanation(explained);
-      }),
+      withDatabaseAndKafka(
+        'explain',
+        async ({ pool, kafka, settings }) => {
+          const storage = await openLocalStorage(settings.dataDir);
+          const byBatch = await explainBatchPlay({ pool, storage, scratch: os.tmpdir() }, id);
+          const explained = byBatch ?? (await explainPlay(pool, kafka, id));
+          if (json) printJson(asJson(explained));
+          else printExplanation(explained);
+        },
+        // What batch serves is explained without it.
+        { optional: true },
+      ),
     );
 }
 
@@ -63,12 +74,12 @@ function printExplanation(explained: PlayExplanation): void {
   printPath(explained);
   print('');
   if (explanation === null) {
-    print('The facts behind this play are no longer in the log: what stands here is what its row says.');
+    print('The facts behind this play are no longer there: what stands here is what its row says.');
     return;
   }
   if (explained.facts === 'differ') {
     print(
-      'Careful: the facts that are in the log now give another answer than the row has, so some are no longer there; the',
+      'Careful: the facts that are there now give another answer than the row has, so some are gone or came since; the',
       'candidates below are those that are left.',
       '',
     );

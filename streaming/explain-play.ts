@@ -7,106 +7,30 @@ import { KeyView } from '../attribution/facts/key-view.ts';
 import { playRow, type PlayRow } from '../attribution/play-row.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { FUTURE_TOLERANCE_MS, parseRecord } from '../attribution/validate.ts';
+import {
+  checkPlayId,
+  isSameRow,
+  type PlayExplanation,
+  type ServedPlay,
+  UnknownPlayError,
+} from '../merge/explained-play.ts';
 import { withAdmin } from '../platform/kafka.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { readLog, type LogRange } from '../platform/read-log.ts';
 import type { TopicOffset } from './task-state.ts';
 import { fetchBounds } from './topics.ts';
 
-/** No play has this id. */
-export class UnknownPlayError extends Error {
-  override readonly name = 'UnknownPlayError';
-  constructor(id: string) {
-    super(
-      `There is no play ${id}. A play has another id once it turns out to have begun earlier; look it up with: ` +
-        `select play_id, started_at from whence.plays where profile_id = '…' and work_id = '…'`,
-    );
-  }
-}
-
-/** What is no UUID is no play's id. */
-export class InvalidPlayIdError extends Error {
-  override readonly name = 'InvalidPlayIdError';
-  constructor(found: string) {
-    super(`"${found}" is not the id of a play, expected a UUID as in whence.plays.play_id`);
-  }
-}
-
-/** A row of `whence.plays`, times as ISO-8601. */
-export interface ServedPlay {
-  play_id: string;
-  profile_id: string;
-  work_id: string;
-  title_id: string;
-  country: string;
-  device_type: string;
-  started_at: string;
-  ended_at: string;
-  watched_ms: number;
-  qualified: boolean;
-  state: 'provisional' | 'final';
-  sop_surface: string;
-  sop_class: string | null;
-  sop_row_type: string | null;
-  sop_row_id: string | null;
-  sop_row_rank: number | null;
-  sop_position: number | null;
-  sop_impression_id: string | null;
-  sop_evidence: string;
-  sod_surface: string;
-  sod_class: string | null;
-  sod_row_type: string | null;
-  sod_row_id: string | null;
-  sod_row_rank: number | null;
-  sod_position: number | null;
-  sod_impression_id: string | null;
-  sod_evidence: string;
-  assisted: boolean;
-  is_discovery: boolean;
-  discovered_at: string | null;
-  rule: Explanation['rule'];
-  layer: string;
-  policy: string;
-}
-
-/** What is kept of a play beside: its own candidate, its path and the weights. */
-export type StoredPlay = PlayRow & { task: number };
-
-export interface PlayExplanation {
-  served: ServedPlay;
-  stored: StoredPlay;
-  /** The play that discovered the work for the profile, null where none is qualified. */
-  discovery_play_id: string | null;
-  policy: Policy;
-  /**
-   * Whether the facts in the log explain the row: `agree`; `differ` (some facts are no longer there, or came since);
-   * `gone` (the play cannot be derived from what is left).
-   */
-  facts: 'agree' | 'differ' | 'gone';
-  /** Null where the facts are gone. */
-  explanation: Explanation | null;
-  records_read: number;
-}
-
 interface Loaded {
   served: ServedPlay;
-  stored: StoredPlay;
+  stored: PlayRow & { task: number };
   offsets: Record<string, TopicOffset>;
   source: PolicySource;
   discovery_play_id: string | null;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** @throws InvalidPlayIdError */
-export function checkPlayId(text: string): string {
-  if (!UUID.test(text)) throw new InvalidPlayIdError(text);
-  return text.toLowerCase();
-}
-
 /**
- * Derives a play once more from the facts in Kafka that were committed, by the policy that made its row, and says of every
- * candidate why it won or lost.
+ * Derives a play that the speed layer serves once more, from the facts in Kafka that were committed, by the policy that made
+ * its row, and says of every candidate why it won or lost.
  *
  * @throws InvalidPlayIdError, UnknownPlayError, LogNotReadableError
  */
@@ -140,7 +64,7 @@ async function loadPlay(database: Queryable, id: string): Promise<Loaded> {
      join whence.speed_tasks t using (task)
      join whence.policies policy on policy.hash = p.policy
      left join whence.discoveries d on d.profile_id = v.profile_id and d.work_id = v.work_id
-     where v.play_id = $1`,
+     where v.play_id = $1 and v.layer = 'speed'`,
     [id],
   );
   if (rows.length === 0) throw new UnknownPlayError(id);
@@ -225,16 +149,4 @@ class FactsOfProfile {
     const explanation = explain(decision, view, rules);
     return explanation.play.play_id === play_id ? explanation : null;
   }
-}
-
-function isSameRow(derived: PlayRow, stored: StoredPlay): boolean {
-  return Object.entries(derived).every(
-    ([column, value]) =>
-      JSON.stringify(value, timesAsNumbers) === JSON.stringify(stored[column as keyof PlayRow], timesAsNumbers),
-  );
-}
-
-/** For JSON: one time can be written in several ways. */
-function timesAsNumbers(_: string, value: unknown): unknown {
-  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : value;
 }
