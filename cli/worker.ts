@@ -47,10 +47,12 @@ async function run(options: Options): Promise<void> {
     max: options.concurrency * CONNECTIONS_AN_ACTIVITY + 2,
     frozenAfterMs: FROZEN_AFTER_MS,
   });
-  const scratch = path.join(settings.dataDir, 'scratch', String(process.pid));
+  // By a name of its own: workers in several containers may share the folder, and have the same pids.
+  const scratches = path.join(settings.dataDir, 'scratch');
+  await fs.mkdir(scratches, { recursive: true });
+  const scratch = await fs.mkdtemp(path.join(scratches, 'worker-'));
   try {
     await checkSchema(pool);
-    await fs.mkdir(scratch, { recursive: true });
     const storage = await openLocalStorage(settings.dataDir);
     installRuntime(log);
     const worker = await startWorker({

@@ -55,11 +55,12 @@ export class Processes {
     return this.#options.what ?? 'the speed layer';
   }
 
-  /** Lets each commit what it has read and end. `done` fails where one of them does. */
+  /** Lets each commit what it has read and end, however often it is called. `done` fails where one of them does. */
   async stop(): Promise<void> {
-    this.#stopping = true;
     const ends = [...this.#children].map((child) => once(child, 'exit'));
-    for (const child of this.#children) child.kill('SIGTERM');
+    // A second signal would end them at once.
+    if (!this.#stopping) for (const child of this.#children) child.kill('SIGTERM');
+    this.#stopping = true;
     await Promise.all(ends);
     if (this.#failure === null) this.#resolve();
     else this.#reject(this.#failure);
@@ -67,7 +68,12 @@ export class Processes {
 
   #start(): void {
     const [program, ...args] = this.#options.command;
-    const child = spawn(program, args, { env: this.#options.env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = spawn(program, args, {
+      env: this.#options.env,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // A Ctrl-C in a terminal is for us; with ours after it, it would be their second signal.
+      detached: true,
+    });
     this.#children.add(child);
     child.on('exit', (code, signal) => {
       this.#children.delete(child);
