@@ -12,7 +12,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readFiles } from '../archive/manifest.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
-import { createKafka, createProducer, withAdmin } from '../platform/kafka.ts';
+import { createKafka, createProducer, createTopics, withAdmin } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
@@ -30,10 +30,10 @@ try {
   const log = silentLogger();
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });
   await withAdmin(kafka, (admin) =>
-    admin.createTopics({
-      waitForLeaders: true,
-      topics: ['impressions', 'playback'].map((topic) => ({ topic, numPartitions: PARTITIONS })),
-    }),
+    createTopics(
+      admin,
+      ['impressions', 'playback'].map((topic) => ({ topic, numPartitions: PARTITIONS })),
+    ),
   );
   const sent = await send();
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);

@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createDatabase, startTestStack } from '../local/testing.ts';
-import { createKafka, createProducer } from '../platform/kafka.ts';
+import { createKafka, createProducer, createTopics } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
@@ -89,10 +89,10 @@ try {
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({
-    waitForLeaders: true,
-    topics: ['impressions', 'playback', 'whence.dlq'].map((topic) => ({ topic, numPartitions: PARTITIONS })),
-  });
+  await createTopics(
+    admin,
+    ['impressions', 'playback', 'whence.dlq'].map((topic) => ({ topic, numPartitions: PARTITIONS })),
+  );
   const sent = await send();
   console.log(`${sent.toLocaleString('en')} events of ${PROFILES.toLocaleString('en')} profiles over ${DAYS} days`);
   console.log(`${''.padEnd(34)} events/s   CPU-s/M   peak MB   Postgres CPU-s/M   Kafka CPU-s/M`);

@@ -1,4 +1,4 @@
-import { createKafka } from '../platform/kafka.ts';
+import { createKafka, createTopics } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import type { Settings } from '../platform/settings.ts';
 
@@ -34,7 +34,7 @@ export async function ensureTopics({ settings, brokers, partitions, say }: Topic
     wanted.push({ topic: settings.dlqTopic, numPartitions: 1, replicationFactor: -1 });
     const missing = wanted.filter(({ topic }) => !existing.has(topic));
     if (missing.length === 0) return;
-    await admin.createTopics({ topics: missing, waitForLeaders: true });
+    await createTopics(admin, missing);
     for (const { topic, numPartitions } of missing) say(`Kafka: created topic ${topic}, partitions: ${numPartitions}`);
   } finally {
     await admin.disconnect();

@@ -1,5 +1,13 @@
 import fs from 'node:fs';
-import kafkajs, { type Admin, type Kafka, type KafkaConfig, type Producer, type ProducerConfig } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import kafkajs, {
+  type Admin,
+  type ITopicConfig,
+  type Kafka,
+  type KafkaConfig,
+  type Producer,
+  type ProducerConfig,
+} from 'kafkajs';
 import { registerCodecs } from './kafka-codecs.ts';
 import type { Logger } from './log.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
@@ -82,6 +90,39 @@ export async function withAdmin<Result>(kafka: Kafka, work: (admin: Admin) => Pr
   } finally {
     await admin.disconnect();
   }
+}
+
+const TOPICS_BOUND_MS = 30_000;
+
+/**
+ * Creates topics, those that are not there yet, and waits until the brokers know them and each partition has a leader.
+ * kafkajs's own waiting fails where a broker has not heard of a topic yet, as a busy one may not.
+ *
+ * @throws Error of kafkajs where Kafka refuses, or they are not ready within 30 s
+ */
+export async function createTopics(
+  admin: Pick<Admin, 'createTopics' | 'fetchTopicMetadata'>,
+  topics: readonly ITopicConfig[],
+): Promise<void> {
+  await admin.createTopics({ topics: [...topics], waitForLeaders: false });
+  const names = topics.map(({ topic }) => topic);
+  const deadline = Date.now() + TOPICS_BOUND_MS;
+  for (;;) {
+    try {
+      const found = await admin.fetchTopicMetadata({ topics: names });
+      const partitions = found.topics.flatMap((topic) => topic.partitions);
+      if (partitions.every(({ leader }) => leader >= 0)) return;
+      if (Date.now() > deadline) throw new KafkaUnavailableError(`No leader for each partition of ${names.join(', ')}`);
+    } catch (error) {
+      if (!isRetriable(error) || Date.now() > deadline) throw error;
+    }
+    await sleep(50);
+  }
+}
+
+function isRetriable(error: unknown): boolean {
+  if (error instanceof kafkajs.KafkaJSNumberOfRetriesExceeded) return true;
+  return error instanceof kafkajs.KafkaJSError && error.retriable;
 }
 
 /** The topics among `names` that the selectors name or match, in code unit order. */

@@ -1,10 +1,9 @@
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bucketOf } from '../../archive/bucket.ts';
 import { readFiles, readPositions, watermarkOf } from '../../archive/manifest.ts';
 import { RecordsLostError, TopicRecreatedError } from '../../streaming/errors.ts';
-import { simulated, startStack, World } from '../streaming/world.ts';
+import { ended, simulated, startStack, World } from '../streaming/world.ts';
 import {
   archiveAll,
   archivedRows,
@@ -92,8 +91,7 @@ test('told to end, the archiver archives what it has read, and ends well', async
   const archiver = world.start('archive', '--roll-seconds', '0.2');
   while ((await manifestOf(world)).length === 0) await sleep(20);
   archiver.kill('SIGTERM');
-  const [code] = (await once(archiver, 'exit')) as [number | null];
-  expect(code).toBe(0);
+  expect(await ended(archiver)).toBe(0);
   await expectArchived(world);
   await world.end();
 });
@@ -219,9 +217,7 @@ describe('where the log is not what it was, the archiver stops, and goes on only
     const world = await World.create(stack, `recreated-${records}`, 1);
     await world.publish(numbered(0, 10));
     await archiveAll(world);
-    await world.withAdmin((admin) => admin.deleteTopics({ topics: [world.impressions] }));
-    await sleep(500);
-    await world.createTopics();
+    await world.recreateTopic(world.impressions);
     await world.publish(numbered(100, 100 + records));
     const failure = await archiveAll(world).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(TopicRecreatedError);

@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import type { Admin, Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase, startTestStack, withDatabase, type TestStack } from '../../local/testing.ts';
-import { createKafka } from '../../platform/kafka.ts';
+import { createKafka, createTopics } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, type Pool } from '../../platform/postgres.ts';
 import { readLog } from '../../platform/read-log.ts';
@@ -39,7 +39,7 @@ beforeAll(async () => {
     { topic: 'playback', numPartitions: PARTITIONS },
     { topic: 'whence.dlq', numPartitions: 1 },
   ];
-  await admin.createTopics({ topics, waitForLeaders: true });
+  await createTopics(admin, topics);
   pool = await openPool({ databaseUrl: env['DATABASE_URL'], applicationName: 'whence-test', log: silentLogger() });
 
   const out = path.join(stack.directory, 'day.ndjson');
@@ -136,10 +136,9 @@ describe('whence status', () => {
     const { code, answer } = await json('status');
     expect(code).toBe(0);
     expect(answer.servers.every(({ up, problem }) => up && problem === null)).toBe(true);
-    expect(answer.stream?.tasks).toMatchObject([
-      { task: 0, epoch: 1, lag: 0 },
-      { task: 1, epoch: 1, lag: 0 },
-    ]);
+    const { rows: taken } = await pool.query<{ epoch: number }>('select epoch from whence.speed_tasks order by task');
+    expect(answer.stream?.tasks).toMatchObject(taken.map(({ epoch }, task) => ({ task, epoch, lag: 0 })));
+    expect(taken).toHaveLength(PARTITIONS);
     const { rows } = await pool.query<{ count: number }>('select count(*) as count from whence.plays');
     expect(answer.stream?.totals).toMatchObject({ plays: rows[0].count, unrelayed: 0 });
     const { stdout } = await whence(['status'], { env });

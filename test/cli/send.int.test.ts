@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestStack, type TestStack } from '../../local/testing.ts';
-import { createKafka } from '../../platform/kafka.ts';
+import { createKafka, createTopics } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { readLog } from '../../platform/read-log.ts';
 import { fetchBounds } from '../../streaming/topics.ts';
@@ -29,10 +29,10 @@ afterAll(async () => {
 /** Two topics of a test's own, and the command with them. */
 async function world(name: string, configEntries: { name: string; value: string }[] = []) {
   const topics = { impressions: `${name}.impressions`, playback: `${name}.playback` };
-  await admin.createTopics({
-    topics: Object.values(topics).map((topic) => ({ topic, numPartitions: PARTITIONS, configEntries })),
-    waitForLeaders: true,
-  });
+  await createTopics(
+    admin,
+    Object.values(topics).map((topic) => ({ topic, numPartitions: PARTITIONS, configEntries })),
+  );
   const env = {
     KAFKA_BROKERS: stack.kafka.brokers.join(','),
     WHENCE_IMPRESSION_TOPICS: topics.impressions,
@@ -135,7 +135,7 @@ describe('whence send', () => {
     const { total, seconds } = JSON.parse(stdout) as { total: number; seconds: number };
     expect(total).toBe(60);
     expect(seconds).toBeGreaterThan(1.2);
-    expect(seconds).toBeLessThan(10);
+    expect(seconds).toBeLessThan(60);
     const stamps = (await readAll(topics.playback)).map(({ stampedAt }) => stampedAt);
     expect(Math.max(...stamps) - Math.min(...stamps)).toBeGreaterThan(1_000);
   });

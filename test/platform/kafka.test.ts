@@ -4,7 +4,14 @@ import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findJava, kafkaClassPath } from '../../local/java.ts';
 import { startTestStack, type TestStack } from '../../local/testing.ts';
-import { checkKafka, createKafka, createProducer, KafkaUnavailableError, selectTopics } from '../../platform/kafka.ts';
+import {
+  checkKafka,
+  createKafka,
+  createProducer,
+  createTopics,
+  KafkaUnavailableError,
+  selectTopics,
+} from '../../platform/kafka.ts';
 import { CorruptCompressionError, snappy } from '../../platform/kafka-codecs.ts';
 import { createLogger, silentLogger } from '../../platform/log.ts';
 
@@ -35,7 +42,7 @@ beforeAll(async () => {
     topic,
     numPartitions: 1,
   }));
-  await admin.createTopics({ topics: [...topics, { topic: 'keyed', numPartitions: 6 }], waitForLeaders: true });
+  await createTopics(admin, [...topics, { topic: 'keyed', numPartitions: 6 }]);
 });
 afterAll(async () => {
   await admin?.disconnect();
@@ -157,6 +164,24 @@ describe('a Kafka client', () => {
     await expect(producer.send({ topic: 'imperssions', messages: [{ value: 'x' }] })).rejects.toThrow();
     await producer.disconnect();
     expect(await admin.listTopics()).not.toContain('imperssions');
+  });
+
+  test('waits for new topics until the brokers know them and each partition has a leader', async () => {
+    const unknown = new kafkajs.KafkaJSProtocolError(Object.assign(new Error('no such topic'), { retriable: true }));
+    const forbidden = new kafkajs.KafkaJSProtocolError(Object.assign(new Error('forbidden'), { retriable: false }));
+    const partition = { partitionErrorCode: 0, partitionId: 0, replicas: [1], isr: [1] };
+    const answers = [unknown, [{ ...partition, leader: -1 }], [{ ...partition, leader: 1 }], forbidden];
+    const slow = {
+      createTopics: () => Promise.resolve(true),
+      fetchTopicMetadata: () => {
+        const answer = answers.shift() ?? [];
+        if (answer instanceof Error) return Promise.reject(answer);
+        return Promise.resolve({ topics: [{ name: 't', partitions: answer }] });
+      },
+    };
+    await createTopics(slow, [{ topic: 't', numPartitions: 1 }]);
+    expect(answers).toEqual([forbidden]);
+    await expect(createTopics(slow, [{ topic: 't', numPartitions: 1 }])).rejects.toBe(forbidden);
   });
 
   test('says where it found no Kafka, and logs through our log without credentials', async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CommitStep } from '../../streaming/commit.ts';
 import { createSilentLayer } from './layer.ts';
 import { expectServed } from './served.ts';
-import { expectLedger, simulated, startStack, World } from './world.ts';
+import { ended, expectLedger, simulated, startStack, World } from './world.ts';
 
 let stack: Awaited<ReturnType<typeof startStack>>;
 beforeAll(async () => {
@@ -46,17 +46,17 @@ describe('killed −9', () => {
       const victim = kills % 2;
       if (processes[victim].exitCode === null && i > 2 * step && kills < 4) {
         processes[victim].kill('SIGKILL');
-        await once(processes[victim], 'exit');
+        await ended(processes[victim]);
         kills++;
         processes[victim] = world.start('stream', '--no-archive');
       }
     }
     expect(kills).toBeGreaterThanOrEqual(3);
     await world.whence('stream', '--no-archive', '--until-caught-up');
+    await world.shared(2);
     for (const running of processes) {
       running.kill('SIGTERM');
-      const [code] = (await once(running, 'exit')) as [number | null];
-      expect(code).toBe(0);
+      expect(await ended(running)).toBe(0);
     }
     await expectServed(world.pool, await world.readLog());
     await expectLedger(world, lines, ledger);
@@ -96,7 +96,7 @@ test('a zombie, stopped past its session and then continued, changes nothing', a
   expect(await world.fingerprint()).toEqual(before);
   await layer.stop();
   zombie.kill('SIGTERM');
-  await once(zombie, 'exit');
+  await ended(zombie);
   expect(await world.fingerprint()).toEqual(before);
   await expectServed(world.pool, await world.readLog());
   await expectLedger(world, lines, ledger);

@@ -198,9 +198,7 @@ describe('where the log is not what it was, the stream stops and says what to do
   ])('a topic was re-created, %s', async (_, records, words) => {
     const world = await World.create(stack, `recreated-${records}`, 1);
     await readOnce(world, 10);
-    await world.withAdmin((admin) => admin.deleteTopics({ topics: [world.impressions] }));
-    await sleep(500);
-    await world.createTopics();
+    await world.recreateTopic(world.impressions);
     await world.publish(numbered(100, 100 + records));
     const before = await world.fingerprint();
     const layer = await createSilentLayer(world);

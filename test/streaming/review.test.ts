@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CommitStep } from '../../streaming/commit.ts';
+import { createTopics } from '../../platform/kafka.ts';
 import { DeadLetterTopicError } from '../../streaming/errors.ts';
 import { impression, playback } from '../core/samples.ts';
 import { createSilentLayer } from './layer.ts';
@@ -135,7 +136,7 @@ test('what is on time by its own log, but older than what is held, deletes no pl
   const { rows: before } = await world.pool.query(plays);
   expect(before.map((row) => row.is_discovery)).toEqual([true, false]);
   const another = `${world.impressions}-new`;
-  await world.withAdmin((admin) => admin.createTopics({ topics: [{ topic: another, numPartitions: 1 }] }));
+  await world.withAdmin((admin) => createTopics(admin, [{ topic: another, numPartitions: 1 }]));
   const producer = world.kafka.producer();
   await producer.connect();
   const late = JSON.stringify(impression({ event_id: 'old', event_time: at(0) - 60_000 }));

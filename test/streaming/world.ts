@@ -3,16 +3,18 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { expect, onTestFinished } from 'vitest';
 import { parseRecord } from '../../attribution/validate.ts';
 import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
-import { createKafka, createProducer } from '../../platform/kafka.ts';
+import { createKafka, createProducer, createTopics } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, type Pool } from '../../platform/postgres.ts';
 import { simulate, type LedgerFile } from '../../simulator/simulate.ts';
+import { findGroupId } from '../../streaming/sql/find-group-id.ts';
 import type { LogRecord } from '../oracle/oracle.ts';
 import { expectRollup } from './served.ts';
 
@@ -75,17 +77,25 @@ export class World {
     return world;
   }
 
-  async createTopics(partitions = this.partitions): Promise<void> {
+  private async createTopics(): Promise<void> {
+    const numPartitions = this.partitions;
     await this.withAdmin((admin) =>
-      admin.createTopics({
-        waitForLeaders: true,
-        topics: [
-          { topic: this.impressions, numPartitions: partitions },
-          { topic: this.playback, numPartitions: partitions },
-          { topic: this.dlq, numPartitions: 1 },
-        ],
-      }),
+      createTopics(admin, [
+        { topic: this.impressions, numPartitions },
+        { topic: this.playback, numPartitions },
+        { topic: this.dlq, numPartitions: 1 },
+      ]),
     );
+  }
+
+  /** Deletes a topic and makes it anew, empty. */
+  async recreateTopic(topic: string): Promise<void> {
+    await this.withAdmin(async (admin) => {
+      await admin.deleteTopics({ topics: [topic] });
+      // What is published meanwhile would still go into the old one.
+      while ((await admin.listTopics()).includes(topic)) await sleep(50);
+      await createTopics(admin, [{ topic, numPartitions: this.partitions }]);
+    });
   }
 
   async withAdmin<Result>(work: (admin: ReturnType<Kafka['admin']>) => Promise<Result>): Promise<Result> {
@@ -166,6 +176,18 @@ export class World {
     const child = spawn(process.execPath, [LAUNCHER, ...args], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
     onTestFinished(() => void child.kill('SIGKILL'));
     return child;
+  }
+
+  /** Waits until exactly so many processes share the partitions, and each has been told which are its own. */
+  async shared(by: number, group: 'whence-speed' | 'whence-archive' = 'whence-speed'): Promise<void> {
+    const groupId = await findGroupId(this.pool, group);
+    await this.withAdmin(async (admin) => {
+      for (;;) {
+        const { groups } = await admin.describeGroups([groupId]);
+        if (groups[0].state === 'Stable' && groups[0].members.length === by) return;
+        await sleep(100);
+      }
+    });
   }
 
   /** The epoch of each task. */
@@ -256,10 +278,8 @@ export function simulated(profiles: number, days: number, seed: number) {
   return { lines, ledger: simulation.ledger() };
 }
 
-/** Waits for a process to end; its exit code (null where a signal ended it) and what it said. */
-export async function ended(child: ChildProcess): Promise<{ code: number | null; stderr: string }> {
-  let stderr = '';
-  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const [code] = (await once(child, 'exit')) as [number | null];
-  return { code, stderr };
+/** Waits for a process to end, which it may have done already; its exit code, null where a signal ended it. */
+export async function ended(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return child.exitCode;
 }
