@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    globalSetup: ['test/fetch-servers.ts'],
     testTimeout: 240_000,
     hookTimeout: 120_000,
   },

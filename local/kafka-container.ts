@@ -38,7 +38,7 @@ export async function dockerAnswers(): Promise<boolean> {
 export async function startKafkaContainer(place: KafkaPlace): Promise<ServiceHandle> {
   const { directory, port } = place;
   const logFile = path.join(directory, 'kafka.log');
-  await pull(place.say);
+  await pullKafka(place.say);
   // One of the same name was left behind by a start that was killed: same data, so it must go first.
   docker(['rm', '--force', kafkaName(directory)]);
   const properties = brokerProperties({ port, controllerPort: CONTROLLER_PORT, data: DATA, bindHost: '0.0.0.0' });
@@ -94,7 +94,8 @@ export function keptRunner(directory: string): KafkaRunner | null {
   return kept === 'docker' || kept === 'java' ? kept : null;
 }
 
-async function pull(say: (line: string) => void): Promise<void> {
+/** @throws DownloadError where the image is not there and cannot be pulled */
+export async function pullKafka(say: (line: string) => void): Promise<void> {
   if (docker(['image', 'inspect', '--format', '{{.Id}}', IMAGE]) !== null) return;
   say(`downloading the Docker image ${IMAGE}`);
   const result = await execa('docker', ['pull', '--quiet', IMAGE], { reject: false, all: true });

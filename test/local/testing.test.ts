@@ -49,8 +49,8 @@ describe('a test stack', () => {
     const child = await execa('node', ['--import', 'tsx', '--input-type=module', '--eval', script], { reject: false });
     expect(child.signal).toBe('SIGKILL');
     const left = JSON.parse(child.stdout) as { directory: string; runnable: OwnProcess };
-    expect(await waitUntil(() => !isRunning(left.runnable), 10_000)).toBe(true);
-    expect(await waitUntil(() => !fs.existsSync(left.directory), 10_000)).toBe(true);
+    expect(await waitUntil(() => !isRunning(left.runnable), 60_000)).toBe(true);
+    expect(await waitUntil(() => !fs.existsSync(left.directory), 60_000)).toBe(true);
   });
 
   test('leaves no process and no file when it is stopped', async () => {
