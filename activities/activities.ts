@@ -6,6 +6,7 @@ import { computeUnit, type UnitOptions } from '../batch/compute-unit.ts';
 import { recordCorrections } from '../batch/record-corrections.ts';
 import { readSnapshot } from '../batch/snapshot.ts';
 import { beating } from './beating.ts';
+import { createDatasetActivities, type DatasetSteps } from './dataset-activities.ts';
 import { findActor } from './find-actor.ts';
 
 export type Activities = ReturnType<typeof createActivities>;
@@ -18,7 +19,7 @@ export interface AdvanceOutcome extends CommitSummary, CorrectionsSummary {
 }
 
 /** A crash or a fault can be put between any two steps, by tests. */
-export interface ActivitySteps {
+export interface ActivitySteps extends DatasetSteps {
   unit?: UnitOptions['onStep'];
   commit?: CommitOptions['onStep'];
 }
@@ -29,6 +30,8 @@ export interface ActivitySteps {
  */
 export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
   return {
+    ...createDatasetActivities(deps, steps),
+
     async beginAttempt(asked: { days: string[]; cause: string; owner: string }): Promise<AttemptSummary> {
       return beating(async () => beginAttempt(deps, { ...asked, actor: await findActor() }));
     },

@@ -1,8 +1,16 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { DatasetBuildGoneError, DatasetFaultError } from '../batch/datasets/errors.ts';
 import { AttemptGoneError, AuditFailedError, BatchRequestError, CommitLostError } from '../batch/errors.ts';
 
 /** However often it is tried again, it ends the same. */
-const FINAL = [BatchRequestError, CommitLostError, AttemptGoneError, AuditFailedError];
+const FINAL = [
+  BatchRequestError,
+  CommitLostError,
+  AttemptGoneError,
+  AuditFailedError,
+  DatasetBuildGoneError,
+  DatasetFaultError,
+];
 
 /**
  * Runs the work of an activity with a heartbeat every few seconds, which also brings the news that it was cancelled.

@@ -78,6 +78,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./reconcile.ts')).reconcileCommand(),
   },
   {
+    name: 'dataset',
+    group: BATCH,
+    summary: 'build, list and verify training datasets',
+    load: async () => (await import('./dataset.ts')).datasetCommand(),
+  },
+  {
     name: 'schedule',
     group: BATCH,
     summary: 'do what is to be done each day, by itself',

@@ -1,10 +1,10 @@
-import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import type { AdvanceOutcome } from '../activities/activities.ts';
 import type { AdvanceProgress } from '../workflows/advance.ts';
 import type { reconcileDay } from '../workflows/reconcile-day.ts';
-import { followWorkflow, type ProgressView } from './follow.ts';
+import { followWorkflow } from './follow.ts';
 import { grouped, print, printJson, say } from './output.ts';
+import { progressView, type Shown } from './progress-view.ts';
 import { withTemporal } from './servers.ts';
 
 interface Options {
@@ -38,7 +38,7 @@ async function run({ day, json }: Options): Promise<void> {
     const outcome = await followWorkflow<AdvanceOutcome, AdvanceProgress>(handle, {
       client,
       taskQueue,
-      view: json ? { show() {}, stop() {} } : viewOfAdvance(),
+      view: progressView(json ?? false, shown),
     });
     if (json) printJson(outcome);
     else print(...describeOutcome(outcome));
@@ -53,34 +53,13 @@ const STAGES: Record<AdvanceProgress['stage'], string> = {
   done: 'done',
 };
 
-/** A bar on a terminal, else a line for each change. */
-export function viewOfAdvance(): ProgressView<AdvanceProgress> {
-  const words = ({ stage, unitsDone, units, plays }: AdvanceProgress) =>
-    `${STAGES[stage]}${units > 0 ? `: ${unitsDone} of ${units} units, ${grouped(plays)} plays` : ''}`;
-  if (!process.stderr.isTTY) {
-    let last = '';
-    return {
-      show(progress) {
-        const line = words(progress);
-        if (line !== last) say(line);
-        last = line;
-      },
-      stop() {},
-    };
-  }
-  const bar = new SingleBar({ format: '{bar} {words}', stream: process.stderr, hideCursor: true });
-  bar.start(1, 0, { words: '' });
-  return {
-    show(progress) {
-      bar.setTotal(Math.max(1, progress.units));
-      bar.update(progress.unitsDone, { words: words(progress) });
-    },
-    stop: () => bar.stop(),
-  };
+function shown({ stage, unitsDone, units, plays }: AdvanceProgress): Shown {
+  const of = units > 0 ? `: ${unitsDone} of ${units} units, ${grouped(plays)} plays` : '';
+  return { done: unitsDone, total: units, words: `${STAGES[stage]}${of}` };
 }
 
 /** The outcome, for people. */
-export function describeOutcome(outcome: AdvanceOutcome): string[] {
+function describeOutcome(outcome: AdvanceOutcome): string[] {
   const { version, days, records, plays, playsChanged, daysChanged, dirtyKeys, corrections, byCause } = outcome;
   const causes = Object.entries(byCause).map(([cause, n]) => `${grouped(n)} ${cause}`);
   const of = days.join(', ');

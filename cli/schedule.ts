@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ScheduleNotFoundError, type Client, type ScheduleDescription } from '@temporalio/client';
-import type { dailyCycle } from '../workflows/daily-cycle.ts';
+import type { DailyCycleInput } from '../workflows/daily-cycle.ts';
 import { UsageError } from './failure.ts';
 import { print, printJson, say, table } from './output.ts';
 import { withTemporal } from './servers.ts';
@@ -13,6 +13,9 @@ const RUNS_SHOWN = 5;
 interface ApplyOptions {
   at: TimeOfDay;
   wait: number;
+  /** A name, or false for none. */
+  dataset: string | false;
+  negatives: number;
 }
 
 interface TimeOfDay {
@@ -29,10 +32,13 @@ export function scheduleCommand(): Command {
         .description('make the schedule, or change it to what is said here')
         .option('--at <HH:MM>', 'when, UTC', timeOfDay, { hour: 1, minute: 0 })
         .option('--wait <minutes>', 'how long the archive is waited for, if it has not passed the day', minutes, 360)
+        .option('--dataset <name>', 'the dataset that is built each day', 'daily')
+        .option('--no-dataset', 'build none')
+        .option('--negatives <share>', 'of the dataset: the share of the negatives that is kept', share, 1)
         .addHelpText(
           'after',
           `
-The day is that before the scheduled time, so that a backfill of the schedule ("Backfill" in Temporal's UI, over past times) does
+The dataset has the impressions of the day before the one that is reconciled: what came of them is settled by then. The day is that before the scheduled time, so that a backfill of the schedule ("Backfill" in Temporal's UI, over past times) does
 the days asked for, one after the other.`,
         )
         .action(apply),
@@ -45,9 +51,10 @@ the days asked for, one after the other.`,
     );
 }
 
-async function apply({ at, wait }: ApplyOptions): Promise<void> {
+async function apply({ at, wait, dataset, negatives }: ApplyOptions): Promise<void> {
   await withTemporal('schedule', async ({ client, settings }) => {
-    await applySchedule(client, settings.taskQueue, at, wait);
+    const input = { waitMinutes: wait, ...(dataset !== false && { dataset: { name: dataset, negatives } }) };
+    await applySchedule(client, settings.taskQueue, at, input);
     say(`Schedule ${SCHEDULE_ID}: every day at ${clock(at)} UTC`);
     print(...describe(await client.schedule.getHandle(SCHEDULE_ID).describe()));
   });
@@ -58,7 +65,7 @@ export async function applySchedule(
   client: Client,
   taskQueue: string,
   at: TimeOfDay,
-  waitMinutes: number,
+  input: DailyCycleInput,
 ): Promise<void> {
   const options = {
     spec: { calendars: [at], timezone: 'UTC' },
@@ -68,7 +75,7 @@ export async function applySchedule(
       // Temporal adds the scheduled time.
       workflowId: 'dailyCycle',
       taskQueue,
-      args: [{ waitMinutes }] satisfies Parameters<typeof dailyCycle>,
+      args: [input],
     },
     policies: {
       // A day that waits for the one before is not left out; nor are those of a backfill of the schedule.
@@ -138,5 +145,12 @@ function timeOfDay(text: string): TimeOfDay {
 function minutes(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 1440) throw new InvalidArgumentError('Expected 0 to 1440 minutes.');
+  return value;
+}
+
+/** Above 0 and at most 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('Expected a share above 0 and at most 1.');
   return value;
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { findServers, type FoundServers } from '../local/find-servers.ts';
+import { readBatchStatus, type BatchStatus, type OpenDay } from '../observe/batch-status.ts';
 import { readPositions, withLogBounds, type LogPosition } from '../observe/log-positions.ts';
 import { readTasks, readTotals, type StreamTotals, type TaskStatus } from '../observe/stream-status.ts';
 import { checkKafka, createKafka, withAdmin } from '../platform/kafka.ts';
@@ -35,13 +36,18 @@ interface Stream {
   watermark_delay_ms: number | null;
 }
 
+/** So many open days are named. */
+const NAMED_DAYS = 7;
+
 const NOT_RUNNING = 'does not run; start it with: npx whence up';
 const TITLES: Record<Kind, string> = { postgres: 'Postgres', kafka: 'Kafka', temporal: 'Temporal' };
 
 /** `whence status`: what runs, and how fresh the answers are. */
 export function statusCommand(): Command {
   return new Command('status')
-    .description('What runs, how far the stream is, and how fresh its answers are. Starts nothing.')
+    .description(
+      'What runs, how far the stream is, how fresh its answers are, and which days are open. Starts nothing.',
+    )
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -54,7 +60,7 @@ async function status(json: boolean): Promise<void> {
   const settings = readSettings(process.env);
   const found = findServers(settings);
   const [kafka, temporal] = await Promise.all([probeKafka(settings, found), probeTemporal(found)]);
-  const { server: postgres, stream } = await probePostgres(settings, found, kafka.up);
+  const { server: postgres, stream, batch } = await probePostgres(settings, found, kafka.up);
   const servers = [postgres, kafka, temporal];
   // Whoever only streams needs no Temporal: it is missed where it was named, or was started and is gone.
   const missed = servers.filter(
@@ -62,11 +68,12 @@ async function status(json: boolean): Promise<void> {
   );
   if (missed.length > 0) process.exitCode = 1;
   if (json) {
-    printJson({ servers, stream });
+    printJson({ servers, stream, batch });
     return;
   }
   print('Servers:', ...servers.map(serverLine));
   if (stream !== null) printStream(stream);
+  if (batch !== null) printBatch(batch);
 }
 
 async function probe(server: Kind, found: FoundServers, work: () => Promise<void>): Promise<ServerStatus> {
@@ -96,9 +103,16 @@ function probeTemporal(found: FoundServers): Promise<ServerStatus> {
   });
 }
 
+interface Probed {
+  server: ServerStatus;
+  /** Null where Postgres cannot be asked. */
+  stream: Stream | null;
+  batch: BatchStatus | null;
+}
+
 /** Postgres last: what it knows of the stream is compared with Kafka. */
-async function probePostgres(settings: Settings, found: FoundServers, kafkaIsUp: boolean) {
-  let stream: Stream | null = null;
+async function probePostgres(settings: Settings, found: FoundServers, kafkaIsUp: boolean): Promise<Probed> {
+  const known: Omit<Probed, 'server'> = { stream: null, batch: null };
   const server = await probe('postgres', found, async () => {
     const log = commandLog('status', settings);
     const databaseUrl = found.postgres?.address ?? '';
@@ -106,13 +120,14 @@ async function probePostgres(settings: Settings, found: FoundServers, kafkaIsUp:
     try {
       await checkSchema(pool);
       const positions = await readPositions(pool);
-      const known = kafkaIsUp ? await positionsOf(settings, found, positions) : positions;
-      stream = streamOf(await readTasks(pool), await readTotals(pool), known);
+      const withBounds = kafkaIsUp ? await positionsOf(settings, found, positions) : positions;
+      known.stream = streamOf(await readTasks(pool), await readTotals(pool), withBounds);
+      known.batch = await readBatchStatus(pool);
     } finally {
       await pool.end();
     }
   });
-  return { server, stream: stream as Stream | null };
+  return { server, ...known };
 }
 
 async function positionsOf(settings: Settings, found: FoundServers, positions: LogPosition[]): Promise<LogPosition[]> {
@@ -175,6 +190,32 @@ function printStream({ tasks, totals, since_commit_ms, watermark_delay_ms }: Str
   );
   if (since_commit_ms !== null) print(`  last commit   ${duration(since_commit_ms)} ago`);
   if (watermark_delay_ms !== null) print(`  watermark     ${duration(watermark_delay_ms)} behind the clock`);
+}
+
+function printBatch({ version, covered_days, open_days }: BatchStatus): void {
+  print('', 'Batch:');
+  if (version === null) print('  no day is reconciled yet (npx whence reconcile --day DAY)');
+  else {
+    const { committed_at, watermark, held } = version;
+    const ago = duration(Date.now() - committed_at.getTime());
+    print(
+      `  version       ${version.version}, committed ${ago} ago${held ? '; held: nothing follows it until it is released' : ''}`,
+      `  archive       ${watermark === null ? 'read to its end' : `read to ${watermark.toISOString()}`} by that version`,
+      `  covered       ${grouped(covered_days)} days`,
+    );
+  }
+  const named = open_days.slice(0, NAMED_DAYS).map(openDayText);
+  const more = open_days.length - named.length;
+  print(`  open days     ${[...named, ...(more > 0 ? [`and ${grouped(more)} more`] : [])].join('; ') || 'none'}`);
+}
+
+function openDayText({ day, covered, plays, open_plays, dirty_keys }: OpenDay): string {
+  if (!covered) return `${day} (not covered, ${grouped(plays)} plays)`;
+  const parts = [
+    open_plays !== 0 && `${grouped(open_plays ?? 0)} open plays`,
+    dirty_keys !== 0 && `up to ${grouped(dirty_keys ?? 0)} keys to recompute`,
+  ];
+  return `${day} (${parts.filter((part) => part !== false).join(', ')})`;
 }
 
 /** As people say it: 850 ms, 12 s, 3 min, 5 h, 2 d. */

@@ -1,14 +1,28 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { defineQuery, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  ChildWorkflowFailure,
+  defineQuery,
+  executeChild,
+  isCancellation,
+  log,
+  rootCause,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { z } from 'zod';
 import type { AdvanceOutcome } from '../activities/activities.ts';
+import type { DatasetOutcome } from '../activities/dataset-activities.ts';
 import { quick } from './activities.ts';
 import { Advance, type AdvanceProgress } from './advance.ts';
+import { buildDataset, type BuildDatasetInput, DATASET_SHAPE } from './build-dataset.ts';
 import { readInput } from './input.ts';
 
 export interface DailyCycleInput {
   /** How long, from the scheduled time, the archive is waited for; 360 by default. */
   waitMinutes?: number;
+  /** A dataset to build each day, of the impressions of the day before the one that is reconciled: its labels are settled by then. */
+  dataset?: Omit<BuildDatasetInput, 'from' | 'to'>;
 }
 
 export interface DailyCycleOutcome {
@@ -16,6 +30,9 @@ export interface DailyCycleOutcome {
   /** Whether the archive had passed the day when it was computed; what came later finds its day by itself, the day after. */
   archiveHadPassed: boolean;
   reconciled: AdvanceOutcome;
+  /** Null where none was asked for, or it could not be built; then why. */
+  dataset: DatasetOutcome | null;
+  datasetProblem: string | null;
 }
 
 export interface DailyCycleProgress {
@@ -32,8 +49,9 @@ const SHAPE = {
     .min(0, { error: 'expected a number of minutes, 0 to 1440' })
     .max(1440, { error: 'expected a number of minutes, 0 to 1440' })
     .optional(),
+  dataset: z.strictObject(DATASET_SHAPE, { error: 'expected an object such as {"name":"daily"}' }).optional(),
 };
-const EXAMPLE = { waitMinutes: 360 };
+const EXAMPLE = { waitMinutes: 360, dataset: { name: 'daily', negatives: 0.1 } };
 
 /** The time for which a schedule started this run: in a schedule's backfill, one of the past. */
 const SCHEDULED_TIME = defineSearchAttributeKey('TemporalScheduledStartTime', 'DATETIME');
@@ -55,11 +73,35 @@ export async function dailyCycle(input: DailyCycleInput): Promise<DailyCycleOutc
   const midnight = Math.floor((scheduled ?? workflowInfo().startTime).getTime() / DAY) * DAY;
   const day = new Date(midnight - DAY).toISOString().slice(0, 10);
   setHandler(dailyCycleProgress, () => ({ day, advance: advance?.progress ?? null }));
-  const { waitMinutes = WAIT_MINUTES } = readInput('dailyCycle', SHAPE, EXAMPLE, input);
+  const { waitMinutes = WAIT_MINUTES, dataset } = readInput('dailyCycle', SHAPE, EXAMPLE, input);
   const until = new Date(midnight + SETTLED_AFTER).toISOString();
   const archiveHadPassed = await waitForArchive(until, scheduled ?? null, waitMinutes * MINUTE);
   advance = new Advance({ days: [day], cause: `daily cycle ${day}` });
-  return { day, archiveHadPassed, reconciled: await advance.run() };
+  const reconciled = await advance.run();
+  const built = dataset === undefined ? NO_DATASET : await build(dataset, new Date(midnight - 2 * DAY));
+  return { day, archiveHadPassed, reconciled, ...built };
+}
+
+const NO_DATASET = { dataset: null, datasetProblem: null };
+
+/** A dataset that cannot be built (its day is not covered, say) is no reason to call the reconciliation failed. */
+async function build(
+  asked: NonNullable<DailyCycleInput['dataset']>,
+  begin: Date,
+): Promise<Pick<DailyCycleOutcome, 'dataset' | 'datasetProblem'>> {
+  const day = begin.toISOString().slice(0, 10);
+  try {
+    const dataset = await executeChild(buildDataset, {
+      workflowId: `buildDataset/${asked.name}/${day}/${workflowInfo().workflowId}`,
+      args: [{ ...asked, from: day, to: day }],
+    });
+    return { dataset, datasetProblem: null };
+  } catch (error) {
+    if (isCancellation(error) || !(error instanceof ChildWorkflowFailure)) throw error;
+    const reason = rootCause(error) ?? error.message;
+    log.warn('the daily dataset could not be built', { day, reason });
+    return { dataset: null, datasetProblem: reason };
+  }
 }
 
 /** @returns whether the archive has passed `until` */

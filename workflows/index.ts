@@ -1,3 +1,4 @@
 /** Every workflow, by the name under which it is started. */
+export { buildDataset } from './build-dataset.ts';
 export { dailyCycle } from './daily-cycle.ts';
 export { reconcileDay } from './reconcile-day.ts';

@@ -50,7 +50,7 @@ test('started by hand it takes yesterday, as far as the archive is', async () =>
 
 test('a backfill of the schedule over past days does just those, in order', async () => {
   const { client, taskQueue } = temporal;
-  await applySchedule(client, taskQueue, AT_ONE, 0);
+  await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 0, dataset: { name: 'daily' } });
   const handle = client.schedule.getHandle(SCHEDULE_ID);
   await handle.backfill({
     start: new Date('2025-11-25T00:00:00Z'),
@@ -77,7 +77,7 @@ test('a run of the schedule waits for the archive, no longer than is said', asyn
   const { client, taskQueue } = temporal;
   // The last day is archived, but nobody knows whether more of it is to come.
   await temporal.ground.pool.query('update whence.archive_tasks set quiet_since = null, end_seen_at = null');
-  await applySchedule(client, taskQueue, AT_ONE, 1);
+  await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 1 });
   const handle = client.schedule.getHandle(SCHEDULE_ID);
   const backfill = (day: string) =>
     handle.backfill({
