@@ -15,8 +15,8 @@ const run = promisify(execFile);
 
 const USER = 'whence';
 const DATABASE = 'whence';
-const READY_BOUND_MS = 30_000;
-const LEFTOVER_BOUND_MS = 5_000;
+const READY_BOUND_MS = 60_000;
+const LEFTOVER_BOUND_MS = 15_000;
 
 export interface PostgresService extends Service {
   /** With the password: not for logs. */

