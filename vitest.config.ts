@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     pool: 'forks',
     globalSetup: ['test/fetch-servers.ts'],
+    setupFiles: ['test/seed-properties.ts'],
     testTimeout: 600_000,
     hookTimeout: 300_000,
   },
