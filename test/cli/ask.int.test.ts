@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import type { Admin, Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase, startTestStack, withDatabase, type TestStack } from '../../local/testing.ts';
+import type { BatchStatus } from '../../observe/batch-status.ts';
 import { createKafka, createTopics } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, type Pool } from '../../platform/postgres.ts';
@@ -129,6 +130,7 @@ describe('whence ledger', () => {
 interface StatusAnswer {
   servers: { server: string; up: boolean; problem: string | null }[];
   stream: { tasks: { task: number; epoch: number; lag: number | null }[]; totals: Record<string, number> } | null;
+  batch: BatchStatus | null;
 }
 
 describe('whence status', () => {
@@ -144,6 +146,21 @@ describe('whence status', () => {
     const { stdout } = await whence(['status'], { env });
     expect(stdout).toMatch(/Kafka +up .*named by KAFKA_BROKERS/);
     expect(stdout).toMatch(/plays .*final/);
+  });
+
+  test('says which days are open: all that have plays, until a version covers them', async () => {
+    const { answer } = await json('status');
+    const { rows: days } = await pool.query<{ day: string; plays: number }>(
+      'select day, count(*) as plays from whence.plays group by day order by day desc',
+    );
+    expect(days.length).toBeGreaterThan(1);
+    expect(answer.batch).toMatchObject({ version: null, covered_days: 0 });
+    expect(answer.batch?.open_days.filter(({ plays }) => plays > 0)).toMatchObject(
+      days.map((open) => ({ ...open, covered: false, open_plays: null, dirty_keys: null })),
+    );
+    const { stdout } = await whence(['status'], { env });
+    expect(stdout).toContain('no day is reconciled yet');
+    expect(stdout).toContain(`${days[0].day} (not covered, ${days[0].plays} plays)`);
   });
 
   test('says what is down, and tells of the rest', async () => {
@@ -315,6 +332,6 @@ describe('whence explain without the facts', () => {
     const { code, stdout } = await whence(['explain', rows[0].play_id], { env });
     expect(code).toBe(0);
     expect(stdout).toContain('Source of discovery: ');
-    expect(stdout).toContain('The facts behind this play are no longer in the log');
+    expect(stdout).toContain('The facts behind this play are no longer there');
   });
 });
