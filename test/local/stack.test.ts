@@ -10,6 +10,7 @@ import { resolveAddresses } from '../../local/addresses.ts';
 import { freePort } from '../../local/ports.ts';
 import { isRunning, processIdentity, type Runnable } from '../../local/process.ts';
 import { readStackState } from '../../local/stack-state.ts';
+import { startStack } from '../../local/stack.ts';
 import { createKafka } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openClient } from '../../platform/postgres.ts';
@@ -43,7 +44,16 @@ function pidOf(name: (typeof NAMES)[number]): number {
   return runnable.pid;
 }
 
-const pids = () => NAMES.map(pidOf);
+/** What runs of the three, each a process or, for Kafka, a container. */
+function running(): Runnable[] {
+  const state = readStackState(dataDir);
+  return NAMES.map((name) => {
+    const runnable = state[name]?.runnable;
+    if (runnable === undefined || !isRunning(runnable)) throw new Error(`${name} does not run`);
+    return runnable;
+  });
+}
+
 const settings = () => readSettings({ WHENCE_DATA_DIR: dataDir });
 
 /** The three addresses, as a shell reads them. */
@@ -66,7 +76,7 @@ afterAll(async () => {
 
 describe.sequential('the local stack', () => {
   let addresses: Record<string, string>;
-  let firstPids: number[];
+  let first: Runnable[];
 
   test('starts three real servers, in under 30 s, and prints nothing but what a shell evaluates', async () => {
     const up = async () => {
@@ -89,7 +99,7 @@ describe.sequential('the local stack', () => {
       'export TEMPORAL_ADDRESS',
     ]);
     addresses = await evaluated(stdout);
-    firstPids = pids();
+    first = running();
     expect(stderr).toMatch(/Temporal's UI: http:\/\/127\.0\.0\.1:\d+/);
     const ui = await fetch(/http:\/\/\S+/.exec(stderr)?.[0] ?? '');
     expect(ui.ok).toBe(true);
@@ -120,13 +130,13 @@ describe.sequential('the local stack', () => {
     const { stdout, stderr } = await whence(['up']);
     expect(await evaluated(stdout)).toEqual(addresses);
     expect(stderr).toMatch(/Kafka: runs on/);
-    expect(pids()).toEqual(firstPids);
+    expect(running()).toEqual(first);
     const { stdout: json } = await whence(['up', '--json']);
     expect(JSON.parse(json)).toMatchObject({
       databaseUrl: addresses['databaseUrl'],
       kafkaBrokers: [addresses['kafkaBrokers']],
       temporalAddress: addresses['temporalAddress'],
-      services: { kafka: { source: 'running', pid: firstPids[1] } },
+      services: { kafka: { source: 'running', ...first[1] } },
     });
   });
 
@@ -151,10 +161,10 @@ describe.sequential('the local stack', () => {
     expect(stderr).toMatch(/Postgres: pid \d+ has ended; starting it again/);
     expect(stderr).toMatch(/Temporal: pid \d+ does not answer; starting it again/);
     expect(await evaluated(stdout)).toEqual(addresses);
-    const [postgres, kafka, temporal] = pids();
-    expect(kafka).toBe(firstPids[1]);
-    expect(postgres).not.toBe(firstPids[0]);
-    expect(temporal).not.toBe(firstPids[2]);
+    const [postgres, kafka, temporal] = running();
+    expect(kafka).toEqual(first[1]);
+    expect(postgres).not.toEqual(first[0]);
+    expect(temporal).not.toEqual(first[2]);
     const client = await openClient(addresses['databaseUrl'] ?? '', 'test');
     expect((await client.query('select n from kept')).rows).toEqual([{ n: 42 }]);
     await client.end();
@@ -221,8 +231,9 @@ describe.sequential('the local stack', () => {
   });
 
   test('keeps its data through down and up, until they are deleted', async () => {
-    const first = await resolveAddresses(settings(), ['postgres'], () => {});
-    const client = await openClient(first.databaseUrl, 'test');
+    const services = ['postgres'] as const;
+    const stack = await startStack({ settings: settings(), services, ports: { postgres: 0 }, say: () => {} });
+    const client = await openClient(stack.databaseUrl ?? '', 'test');
     expect((await client.query('select n from kept')).rows).toEqual([{ n: 42 }]);
     await client.end();
     await whence(['down', '--delete-data']);
