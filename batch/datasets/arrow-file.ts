@@ -16,7 +16,8 @@ export async function createArrowFile({ file, categories }: ShardFileOptions): P
   const columns = arrowColumns(categories, ROWS_A_BATCH);
   const schema = arrowSchema(columns);
   const writer = new RecordBatchFileWriter();
-  const written = pipeline(writer.toNodeStream(), createWriteStream(file));
+  const stream = writer.toNodeStream();
+  const written = pipeline(stream, createWriteStream(file));
   // Whoever drains or finishes is told; until then it is nobody's unhandled rejection.
   written.catch(() => {});
   let rows = 0;
@@ -44,7 +45,8 @@ export async function createArrowFile({ file, categories }: ShardFileOptions): P
       await written;
     },
     async close() {
-      writer.abort();
+      // Aborting the writer would not end the stream of one that wrote nothing.
+      stream.destroy();
       await written.catch(() => {});
     },
   };
