@@ -18,6 +18,12 @@ const ANSWERS = 'Answers:';
 /** Every command, in the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'demo',
+    group: SERVERS,
+    summary: 'the whole job in two minutes, with servers and data of its own',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+  {
     name: 'up',
     group: SERVERS,
     summary: 'start Postgres, Kafka and Temporal on this machine, and print their addresses',

@@ -15,6 +15,9 @@ export async function addVersion(
   );
 }
 
+/** So few changed plays make no other plan. */
+const ANALYZED_FROM = 500;
+
 /** Ends the plays of `closing` and begins those of `adding`. @returns how many plays are others now */
 export async function writeChanges(database: Queryable, version: number): Promise<number> {
   const { rows } = await database.query<{ n: number }>(
@@ -29,6 +32,8 @@ export async function writeChanges(database: Queryable, version: number): Promis
     `insert into whence.batch_plays (from_version, ${columns}) select $1::bigint, ${columns} from adding`,
     [version],
   );
+  // What follows, and the first readers, must not be planned for the table as it was: empty, at first.
+  if (rows[0].n > ANALYZED_FROM) await database.query('analyze whence.batch_plays');
   return rows[0].n;
 }
 
