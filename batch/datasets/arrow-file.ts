@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { pipeline } from 'node:stream/promises';
@@ -17,7 +18,8 @@ export async function createArrowFile({ file, categories }: ShardFileOptions): P
   const schema = arrowSchema(columns);
   const writer = new RecordBatchFileWriter();
   const stream = writer.toNodeStream();
-  const written = pipeline(stream, createWriteStream(file));
+  const out = createWriteStream(file);
+  const written = pipeline(stream, out);
   // Whoever drains or finishes is told; until then it is nobody's unhandled rejection.
   written.catch(() => {});
   let rows = 0;
@@ -35,8 +37,9 @@ export async function createArrowFile({ file, categories }: ShardFileOptions): P
       if (++rows === ROWS_A_BATCH) flush();
     },
     async drain() {
-      // The stream takes what the writer holds when it comes to its turn.
+      // The stream takes what the writer holds when it comes to its turn; a slow disk is waited for.
       await setImmediate();
+      if (out.writableNeedDrain) await once(out, 'drain');
     },
     async finish() {
       // A file without rows has a batch too, for its schema.

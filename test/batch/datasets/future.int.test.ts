@@ -16,10 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => ground.stop());
 
-/** Over all runs: rows whose features were compared, and rows that the event after them has changed otherwise. */
-const seen = { compared: 0, withPlays: 0 };
-
 test('a future event appended to the input changes no byte of earlier features', async () => {
+  let compared = 0;
   const appended = fc.record({ like: fc.nat(), at: fc.nat(), after: fc.constantFrom(0, 1, 60_000) });
   await fc.assert(
     fc.asyncProperty(world, fc.nat(5), fc.array(appended, { minLength: 1, maxLength: 3 }), async (log, first, more) => {
@@ -42,13 +40,12 @@ test('a future event appended to the input changes no byte of earlier features',
         // Its label may have become a reason to leave it out.
         if (other === undefined) continue;
         expect(other).toEqual(bytes);
-        seen.compared++;
-        if (bytes.includes('"plays":1')) seen.withPlays++;
+        compared++;
       }
     }),
     { numRuns: RUNS },
   );
-  expect(seen.compared).toBeGreaterThan(0);
+  expect(compared).toBeGreaterThan(0);
 }, 600_000);
 
 /** By impression, the features of rows up to a time as text: equal where every byte is. */

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compilePolicy } from '../../../attribution/policy.ts';
+import { advance } from '../../../batch/advance-here.ts';
 import { EXCLUSIONS } from '../../../batch/datasets/label.ts';
 import { COLUMNS } from '../../../batch/datasets/schema.ts';
+import { withValue } from '../../core/samples.ts';
 import type { LogRecord } from '../../oracle/oracle.ts';
 import { utcDay } from '../../oracle/order.ts';
 import { crowdedWorld, world } from '../../oracle/worlds.ts';
@@ -15,6 +18,11 @@ const RUNS = Number(process.env['WHENCE_MODEL_RUNS'] ?? 12);
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const WINDOWS = { '1m': MINUTE, '30m': 30 * MINUTE, '24h': DAY, '30d': 30 * DAY };
+
+/** Qualifies later, and remembers less. */
+const otherPolicy = compilePolicy(
+  withValue('qualified.watched', '4m', withValue('windows.discovery', { speed: '12h', batch: '36h' })),
+);
 
 let ground: Ground;
 beforeAll(async () => {
@@ -89,12 +97,17 @@ test('labels, reasons, counts and features are those of a naive reading of the r
 test('all archived, complete and covered, the positives are those of an SQL query over plays and discoveries', async () => {
   let positives = 0;
   await fc.assert(
-    fc.asyncProperty(world, fc.nat(5), fc.nat(2), async (log, first, more) => {
+    fc.asyncProperty(world, fc.nat(5), fc.nat(2), fc.nat(3), async (log, first, more, others) => {
       fc.pre(log.some(({ event }) => event.type === 'impression'));
       const little = await LittleWorld.create(ground, log);
       const range = rangeOf(log, first, more);
       await archiveAll(little, true);
-      await little.reconcile(...new Set([...little.days, ...daysFrom(range)]));
+      const days = [...new Set([...little.days, ...daysFrom(range)])];
+      await little.reconcile(...days);
+      // Some days are computed again by another policy, and keep what it made of them.
+      const ofOther = days.filter((_, i) => i % 2 < others % 2);
+      const request = { days: ofOther, cause: 'test', actor: 'test', owner: 'other policy' };
+      if (ofOther.length > 0) await advance({ ...little.deps, policy: otherPolicy }, request);
       const queries = {
         discovery: `
           select d.profile_id, d.sod_impression_id as impression_id
