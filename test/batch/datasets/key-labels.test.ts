@@ -69,10 +69,29 @@ test('features are what the facts before the impression say, and nothing else', 
   );
 }, 120_000);
 
+test('whatever happens later changes nothing of earlier features', () => {
+  const later = fc.record({ like: fc.nat(), at: fc.nat(), after: fc.constantFrom(0, 0, 1, MINUTE) });
+  fc.assert(
+    fc.property(worlds, fc.array(later, { minLength: 1, maxLength: 3 }), (log, later) => {
+      fc.pre(log.length > 0);
+      const future = later.map(({ like, at, after }, i): LogRecord => {
+        const event_time = log[at % log.length].event.event_time + after;
+        const event = { ...log[like % log.length].event, event_id: `future ${i}`, event_time };
+        return { topic: 'zzz', partition: 0, offset: i, event };
+      });
+      const earliest = Math.min(...future.map(({ event }) => event.event_time));
+      const [before, after] = [featuresUpTo(log, earliest), featuresUpTo([...log, ...future], earliest)];
+      for (const [impression, features] of before) expect(after.get(impression)).toBe(features);
+      if (before.size > 0 && labelsChange(log, [...log, ...future])) meet('a later event changes a label');
+    }),
+    { numRuns: 1_000 },
+  );
+}, 120_000);
+
 test('in these runs, each label and each reason was met, and plays that went on across an impression', () => {
   const discovery = ['positive', 'negative', ...EXCLUSIONS].map((outcome) => `discovery: ${outcome}`);
   const launches = ['positive', 'negative', ...EXCLUSIONS].map((outcome) => `source_of_play: ${outcome}`);
-  const expected = [...discovery, ...launches, 'a play goes on across it'];
+  const expected = [...discovery, ...launches, 'a play goes on across it', 'a later event changes a label'];
   // Where launches count, a discovery before does not matter.
   const never = 'source_of_play: already_discovered';
   for (const what of expected) expect((met.get(what) ?? 0) > 0, what).toBe(what !== never);
@@ -93,6 +112,29 @@ function labelled(log: readonly LogRecord[], labelsOf: (plays: PlayDecision[]) =
     for (let i = 0; i < view.impressions.count; i++) found.set(nameIn(view, i), labels.of(i, view.impressions.time[i]));
   }
   return found;
+}
+
+/** By impression, the features of those up to a time as text: equal where every digit is. */
+function featuresUpTo(log: readonly LogRecord[], until: number): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const view of viewsOf(log)) {
+    const features = new KeyFeatures(view, derive(view, rules), rules);
+    for (let i = 0; i < view.impressions.count; i++) {
+      const time = view.impressions.time[i];
+      if (time <= until) found.set(nameIn(view, i), JSON.stringify(features.at(time)));
+    }
+  }
+  return found;
+}
+
+function labelsChange(before: readonly LogRecord[], after: readonly LogRecord[]): boolean {
+  const labelsOf = (log: readonly LogRecord[]) =>
+    labelled(
+      log,
+      (plays) => new KeyLabels(plays, { positives: 'discovery', labelWindowMs: DAY, watermark: Infinity, rules }),
+    );
+  const changed = labelsOf(after);
+  return [...labelsOf(before)].some(([impression, label]) => changed.get(impression) !== label);
 }
 
 function nameIn(view: KeyView, impression: number): string {
