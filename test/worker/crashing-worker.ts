@@ -34,6 +34,6 @@ const worker = await startWorker({
     scratch: dataDir,
   },
   concurrency: 2,
-  steps: { unit: dieAt, commit: dieAt },
+  steps: { unit: dieAt, commit: dieAt, shard: dieAt, publish: dieAt },
 });
 await worker.done;

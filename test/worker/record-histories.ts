@@ -17,8 +17,12 @@ try {
   await temporal.reconcile(DAY);
   await record(`reconcileDay/${DAY}`, 'reconcileDay');
   const { client, taskQueue } = temporal;
-  await client.workflow.execute('dailyCycle', { workflowId: 'dailyCycle', taskQueue, args: [{}] });
+  const dataset = { name: 'recorded', negatives: 0.5 };
+  await client.workflow.execute('dailyCycle', { workflowId: 'dailyCycle', taskQueue, args: [{ dataset }] });
   await record('dailyCycle', 'dailyCycle');
+  const request = { ...dataset, from: DAY, to: DAY };
+  await client.workflow.execute('buildDataset', { workflowId: 'buildDataset', taskQueue, args: [request] });
+  await record('buildDataset', 'buildDataset');
 } finally {
   await worker.stop();
   await temporal.stop();
