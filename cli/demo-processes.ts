@@ -43,6 +43,7 @@ export class DemoProcesses {
     const logFile = path.join(this.dataDir, `${name}.log`);
     const env = this.#environment();
     const started = await spawnDetached({ command: process.execPath, args: [LAUNCHER, ...args], logFile, env });
+    // Read and written in one go: several may be started at once.
     this.#write([...this.#read(), started]);
     return logFile;
   }

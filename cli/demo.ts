@@ -40,7 +40,7 @@ export function demoCommand(): Command {
       'the whole job in two minutes: real servers, some days of events, live answers, corrections, a dataset, a schedule. It has ' +
         'data and servers of its own, which it leaves running',
     )
-    .option('--profiles <n>', 'how many profiles watch', positive, 2_000)
+    .option('--profiles <n>', 'how many profiles watch', positive, 1_500)
     .option('--days <n>', 'how many days', positive, 3)
     .option('--seed <n>', 'another seed is another stream', positive, 7)
     .option('--exit', 'stop everything at the end')
@@ -109,24 +109,23 @@ async function show(demo: DemoProcesses, pool: Pool, { profiles, days, seed }: O
   const today = Math.floor(Date.now() / DAY) * DAY;
   const range = Array.from({ length: days }, (_, i) => new Date(today - (days - i) * DAY).toISOString().slice(0, 10));
 
-  title(
-    `${grouped(profiles)} profiles watch for ${days} days`,
-    `whence simulate --profiles ${profiles} --days ${days} --seed ${seed} --out ${shortened(events)}`,
-    `whence send ${shortened(events)}`,
-  );
-  const simulated = ['--profiles', `${profiles}`, '--days', `${days}`, '--seed', `${seed}`, '--out', events];
-  await Promise.all([demo.run(['simulate', ...simulated]), demo.leave('worker', ['worker'])]);
-  await demo.run(['send', events]);
+  const simulate = ['simulate', '--profiles', `${profiles}`, '--days', `${days}`, '--seed', `${seed}`, '--out'];
+  title(`${grouped(profiles)} profiles watch for ${days} days`, `whence ${simulate.join(' ')} ${shortened(events)}`);
+  // The stream comes up meanwhile.
+  await Promise.all([demo.run([...simulate, events]), demo.leave('stream', ['stream', '--no-archive'])]);
   const records = countLines(events);
-  print(`  ${grouped(records)} records on Kafka: out of order, some twice, some late, some broken, as in life`);
+  print(`  ${grouped(records)} records: out of order, some twice, some late, some broken, as in life`);
 
-  title('The speed layer attributes them as they come, and the archiver keeps them', 'whence stream');
-  // Two commands, so that the archive is whole when batch needs it: by itself the archiver writes a file every few minutes.
-  const archived = demo.run(['archive', '--until-caught-up']);
-  await demo.leave('stream', ['stream', '--no-archive']);
-  await watchStream(demo, pool, records);
-  await archived;
-  await demo.leave('archive', ['archive']);
+  title(
+    'They come in; the speed layer attributes them, the archiver keeps them',
+    `whence send ${shortened(events)}`,
+    'whence stream',
+  );
+  const streamed = watchStream(demo, pool, records);
+  await demo.run(['send', events]);
+  // A command of its own, so that the archive is whole when batch needs it: beside the stream it writes a file every few minutes.
+  await Promise.all([streamed, demo.run(['archive', '--until-caught-up'])]);
+  await Promise.all([demo.leave('archive', ['archive']), demo.leave('worker', ['worker'])]);
 
   title('Which rows led to discoveries? Live, from the speed layer', psql(TOP_ROWS));
   showRows(await ask(pool, TOP_ROWS));
