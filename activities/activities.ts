@@ -5,7 +5,7 @@ import { commitAttempt, type CommitOptions } from '../batch/commit-attempt.ts';
 import { computeUnit, type UnitOptions } from '../batch/compute-unit.ts';
 import { recordCorrections } from '../batch/record-corrections.ts';
 import { readSnapshot } from '../batch/snapshot.ts';
-import { beating } from './beating.ts';
+import { beating, noting } from './beating.ts';
 import { createDatasetActivities, type DatasetSteps } from './dataset-activities.ts';
 import { findActor } from './find-actor.ts';
 
@@ -40,10 +40,7 @@ export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
       return beating((signal, at) =>
         computeUnit(deps, attempt, unit, {
           signal,
-          async onStep(step) {
-            at(step);
-            await steps.unit?.(step);
-          },
+          onStep: noting(at, steps.unit),
         }),
       );
     },
@@ -51,10 +48,7 @@ export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
     async commitAttempt({ attempt }: { attempt: number }): Promise<CommitSummary> {
       return beating((_, at) =>
         commitAttempt(deps, attempt, {
-          async onStep(step) {
-            at(step);
-            await steps.commit?.(step);
-          },
+          onStep: noting(at, steps.commit),
         }),
       );
     },

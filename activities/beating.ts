@@ -39,3 +39,14 @@ export async function beating<Result>(
 }
 
 const HEARTBEAT_MS = 3_000;
+
+/** Says each step in the heartbeats, and passes it on. */
+export function noting<Step extends string>(
+  at: (step: string) => void,
+  then?: (step: Step) => void | Promise<void>,
+): (step: Step) => Promise<void> {
+  return async (step) => {
+    at(step);
+    await then?.(step);
+  };
+}

@@ -4,7 +4,7 @@ import { beginDataset, type DatasetBuild } from '../batch/datasets/begin-dataset
 import { buildShard, type ShardOptions, type ShardSummary } from '../batch/datasets/build-shard.ts';
 import { type DatasetSummary, publishDataset, type PublishOptions } from '../batch/datasets/publish-dataset.ts';
 import type { DatasetRequest } from '../batch/datasets/request.ts';
-import { beating } from './beating.ts';
+import { beating, noting } from './beating.ts';
 import { findActor } from './find-actor.ts';
 
 export type DatasetOutcome = DatasetSummary;
@@ -26,10 +26,7 @@ export function createDatasetActivities(deps: BatchDeps, steps: DatasetSteps) {
       return beating((signal, at) =>
         buildShard(deps, build, unit, {
           signal,
-          async onStep(step) {
-            at(step);
-            await steps.shard?.(step);
-          },
+          onStep: noting(at, steps.shard),
         }),
       );
     },
@@ -37,10 +34,7 @@ export function createDatasetActivities(deps: BatchDeps, steps: DatasetSteps) {
     async publishDataset({ build }: { build: number }): Promise<DatasetOutcome> {
       return beating((_, at) =>
         publishDataset(deps, build, {
-          async onStep(step) {
-            at(step);
-            await steps.publish?.(step);
-          },
+          onStep: noting(at, steps.publish),
         }),
       );
     },

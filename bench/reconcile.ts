@@ -1,5 +1,6 @@
 /**
- * A day's reconciliation with a full window of impressions behind it: `npx tsx bench/reconcile.ts [events a day] [days behind]`.
+ * A day's reconciliation with a full window of impressions behind it: `npx tsx bench/reconcile.ts [events of the
+ * day] [days behind] [events of each day behind, the same as of the day by default]`.
  *
  * Beside it, in the same run: a plain DuckDB SQL that does much less (the last touch of each play and nothing else: no models,
  * stitching over devices, copies, audits or versions) over the same raw files, written into the same Postgres.
@@ -18,6 +19,7 @@ import { writeSyntheticArchive } from './synthetic-archive.ts';
 
 const EVENTS = Number(process.argv[2] ?? 1_000_000);
 const BEHIND = Number(process.argv[3] ?? 30);
+const EVENTS_BEHIND = Number(process.argv[4] ?? EVENTS);
 const LAST = Date.UTC(2025, 10, 24);
 const DAY = 86_400_000;
 
@@ -31,7 +33,7 @@ try {
   const storage = await openLocalStorage(dataDir);
   const days = Array.from({ length: BEHIND + 1 }, (_, i) => ({
     begin: LAST - (BEHIND - i) * DAY,
-    events: EVENTS,
+    events: i < BEHIND ? EVENTS_BEHIND : EVENTS,
     impressionsOnly: i < BEHIND,
   }));
   await writeSyntheticArchive(pool, storage, scratch, days, () => {});

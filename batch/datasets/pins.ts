@@ -50,8 +50,8 @@ export async function pinCurrent(database: Queryable, recipe: DatasetRecipe): Pr
 function notCovered(missing: readonly string[]): string {
   const [first, last] = [missing[0], missing[missing.length - 1]];
   const shown = missing.length > 10 ? [...missing.slice(0, 9), `… (${missing.length} days)`, last] : missing;
-  const command =
-    missing.length === 1 ? `npx whence reconcile --day ${first}` : `npx whence backfill --from ${first} --to ${last}`;
+  const others = missing.length === 1 ? '' : ', and so for each of them';
+  const command = `npx whence reconcile --day ${first}${others}`;
   return `The batch layer does not cover ${shown.join(', ')}, so that nothing there has a label; cover it first: ${command}`;
 }
 

@@ -168,7 +168,10 @@ test('what is published is listed, and the reader may see it', async () => {
 });
 
 test.each([
-  [{ from: '2025-11-20', to: '2025-11-24' }, /does not cover 2025-11-20, .*backfill --from 2025-11-20 --to 2025-11-23/],
+  [
+    { from: '2025-11-20', to: '2025-11-24' },
+    /does not cover 2025-11-20, .*reconcile --day 2025-11-20, and so for each of them/,
+  ],
   [{ to: '2025-11-27' }, /does not cover 2025-11-27, .*reconcile --day 2025-11-27/],
   [{ from: '2025-11-26', to: '2025-11-24' }, /from 2025-11-26 is after to 2025-11-24/],
   [{ from: '2025-02-30' }, /from "2025-02-30": expected a date/],
