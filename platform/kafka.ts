@@ -8,6 +8,7 @@ import kafkajs, {
   type Producer,
   type ProducerConfig,
 } from 'kafkajs';
+import pRetry from 'p-retry';
 import { registerCodecs } from './kafka-codecs.ts';
 import type { Logger } from './log.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
@@ -118,6 +119,20 @@ export async function createTopics(
     }
     await sleep(50);
   }
+}
+
+/**
+ * Does again, for half a minute, what failed only since brokers do not yet know all of a topic: who leads a partition that was
+ * made a moment ago, or has another leader now. kafkajs's admin client tries such questions once.
+ */
+export async function askAgain<Result>(ask: () => Promise<Result>): Promise<Result> {
+  return pRetry(ask, {
+    retries: Infinity,
+    minTimeout: 50,
+    maxTimeout: 1_000,
+    maxRetryTime: TOPICS_BOUND_MS,
+    shouldRetry: ({ error }) => isRetriable(error),
+  });
 }
 
 function isRetriable(error: unknown): boolean {

@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { selectTopics } from '../platform/kafka.ts';
+import { askAgain, selectTopics } from '../platform/kafka.ts';
 import type { TopicSelector } from '../platform/settings.ts';
 import { DeadLetterTopicError, MissingTopicError, UnequalPartitionsError } from './errors.ts';
 
@@ -54,11 +54,14 @@ export interface LogBounds {
 }
 
 /** The bounds of all partitions: by topic, then partition. */
-export async function fetchBounds(admin: Admin, topics: readonly string[]): Promise<Map<string, LogBounds[]>> {
+export async function fetchBounds(
+  admin: Pick<Admin, 'fetchTopicOffsets'>,
+  topics: readonly string[],
+): Promise<Map<string, LogBounds[]>> {
   const bounds = await Promise.all(
     topics.map(async (topic) => {
       const ofTopic: LogBounds[] = [];
-      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+      for (const { partition, low, high } of await askAgain(() => admin.fetchTopicOffsets(topic))) {
         ofTopic[partition] = { earliest: Number(low), next: Number(high) };
       }
       return [topic, ofTopic] as const;

@@ -13,6 +13,7 @@ import {
   selectTopics,
 } from '../../platform/kafka.ts';
 import { CorruptCompressionError, snappy } from '../../platform/kafka-codecs.ts';
+import { fetchBounds } from '../../streaming/topics.ts';
 import { createLogger, silentLogger } from '../../platform/log.ts';
 
 const { CompressionTypes } = kafkajs;
@@ -182,6 +183,20 @@ describe('a Kafka client', () => {
     await createTopics(slow, [{ topic: 't', numPartitions: 1 }]);
     expect(answers).toEqual([forbidden]);
     await expect(createTopics(slow, [{ topic: 't', numPartitions: 1 }])).rejects.toBe(forbidden);
+  });
+
+  test('asks again for the bounds of a log whose leader is not known everywhere yet, and not for what stays wrong', async () => {
+    const notLeader = new kafkajs.KafkaJSProtocolError(Object.assign(new Error('not the leader'), { retriable: true }));
+    const forbidden = new kafkajs.KafkaJSProtocolError(Object.assign(new Error('forbidden'), { retriable: false }));
+    const answers = [notLeader, notLeader, [{ partition: 0, offset: '7', low: '3', high: '7' }], forbidden];
+    const slow = {
+      fetchTopicOffsets() {
+        const answer = answers.shift() ?? [];
+        return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+      },
+    };
+    expect(await fetchBounds(slow, ['t'])).toEqual(new Map([['t', [{ earliest: 3, next: 7 }]]]));
+    await expect(fetchBounds(slow, ['t'])).rejects.toBe(forbidden);
   });
 
   test('says where it found no Kafka, and logs through our log without credentials', async () => {
