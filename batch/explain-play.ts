@@ -1,9 +1,9 @@
 import { bucketOf } from '../archive/bucket.ts';
 import { derive } from '../attribution/derive.ts';
 import { explain, type Explanation } from '../attribution/explain.ts';
-import { playRow, type PlayRow } from '../attribution/play-row.ts';
+import type { PlayRow } from '../attribution/play-row.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
-import { checkPlayId, isSameRow, type PlayExplanation, type ServedPlay } from '../merge/explained-play.ts';
+import { checkPlayId, explainedBy, type PlayExplanation, type ServedPlay } from '../merge/explained-play.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import type { BatchDeps } from './advance.ts';
 import { withEngine } from './engine.ts';
@@ -32,19 +32,9 @@ export async function explainBatchPlay(
 ): Promise<PlayExplanation | null> {
   const loaded = await loadPlay(deps.pool, checkPlayId(id));
   if (loaded === null) return null;
-  const { served, stored, source, discovery_play_id } = loaded;
-  const policy = compilePolicy(source);
+  const policy = compilePolicy(loaded.source);
   const { explanation, recordsRead } = await explainFromArchive(deps, loaded, policy);
-  const agrees = explanation !== null && isSameRow(playRow(explanation.play, policy), stored);
-  return {
-    served,
-    stored,
-    discovery_play_id,
-    policy,
-    facts: explanation === null ? 'gone' : agrees ? 'agree' : 'differ',
-    explanation,
-    records_read: recordsRead,
-  };
+  return explainedBy(loaded, policy, explanation, recordsRead);
 }
 
 async function loadPlay(database: Queryable, id: string): Promise<Loaded | null> {

@@ -1,5 +1,5 @@
 import type { Explanation } from '../attribution/explain.ts';
-import type { PlayRow } from '../attribution/play-row.ts';
+import { playRow, type PlayRow } from '../attribution/play-row.ts';
 import type { Policy } from '../attribution/policy.ts';
 
 // What both layers say of a play that somebody asks about.
@@ -77,6 +77,26 @@ export interface PlayExplanation {
   records_read: number;
 }
 
+/** What is said of a play, by what came out of deriving it again: null where its facts are gone. */
+export function explainedBy(
+  loaded: Pick<PlayExplanation, 'served' | 'stored' | 'discovery_play_id'>,
+  policy: Policy,
+  explanation: Explanation | null,
+  recordsRead: number,
+): PlayExplanation {
+  const { served, stored, discovery_play_id } = loaded;
+  const agrees = explanation !== null && isSameRow(playRow(explanation.play, policy), stored);
+  return {
+    served,
+    stored,
+    discovery_play_id,
+    policy,
+    facts: explanation === null ? 'gone' : agrees ? 'agree' : 'differ',
+    explanation,
+    records_read: recordsRead,
+  };
+}
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** @throws InvalidPlayIdError */
@@ -86,7 +106,7 @@ export function checkPlayId(text: string): string {
 }
 
 /** Whether a play that was derived again is the one that is stored. */
-export function isSameRow(derived: PlayRow, stored: PlayRow): boolean {
+function isSameRow(derived: PlayRow, stored: PlayRow): boolean {
   return Object.entries(derived).every(
     ([column, value]) =>
       JSON.stringify(value, timesAsNumbers) === JSON.stringify(stored[column as keyof PlayRow], timesAsNumbers),

@@ -4,12 +4,12 @@ import { derive } from '../attribution/derive.ts';
 import { explain, type Explanation } from '../attribution/explain.ts';
 import { COPY_MEMORY_MS, FactStore } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
-import { playRow, type PlayRow } from '../attribution/play-row.ts';
+import type { PlayRow } from '../attribution/play-row.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { FUTURE_TOLERANCE_MS, parseRecord } from '../attribution/validate.ts';
 import {
   checkPlayId,
-  isSameRow,
+  explainedBy,
   type PlayExplanation,
   type ServedPlay,
   UnknownPlayError,
@@ -35,24 +35,16 @@ interface Loaded {
  * @throws InvalidPlayIdError, UnknownPlayError, LogNotReadableError
  */
 export async function explainPlay(database: Queryable, kafka: Kafka, id: string): Promise<PlayExplanation> {
-  const { served, stored, offsets, source, discovery_play_id } = await loadPlay(database, checkPlayId(id));
-  const policy = compilePolicy(source);
+  const loaded = await loadPlay(database, checkPlayId(id));
+  const { served, stored, offsets } = loaded;
+  const policy = compilePolicy(loaded.source);
   const facts = new FactsOfProfile(served.profile_id, Object.keys(offsets).sort(), policy);
   const neededFrom = Date.parse(served.started_at) - reachOf(policy);
   const ranges = await withAdmin(kafka, (admin) => rangesOf(admin, stored.task, offsets, neededFrom));
   await readLog(kafka, 'whence-explain', ranges, (topic, record) => facts.read(topic, record));
 
   const explanation = facts.explain(served);
-  const agrees = explanation !== null && isSameRow(playRow(explanation.play, policy), stored);
-  return {
-    served,
-    stored,
-    discovery_play_id,
-    policy,
-    facts: explanation === null ? 'gone' : agrees ? 'agree' : 'differ',
-    explanation,
-    records_read: facts.recordsRead,
-  };
+  return explainedBy(loaded, policy, explanation, facts.recordsRead);
 }
 
 /** One statement: the row and the offsets that it follows from are of one commit. */

@@ -4,6 +4,7 @@
  */
 
 import fs from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { temporalCommand } from '../../local/temporal.ts';
 import { archivedWorld, DAY, openTemporalGround } from './temporal-ground.ts';
@@ -38,9 +39,7 @@ async function record(workflowId: string, workflow: string): Promise<void> {
     `--workflow-id=${workflowId}`,
     address,
   ]);
-  await fs.writeFile(
-    new URL(`histories/${name}.${workflow}.json`, import.meta.url),
-    `${stdout}
-`,
-  );
+  // Stacks of failures name the folders of this machine.
+  const history = stdout.replaceAll(fileURLToPath(new URL('../../', import.meta.url)), '');
+  await fs.writeFile(new URL(`histories/${name}.${workflow}.json`, import.meta.url), `${history}\n`);
 }
