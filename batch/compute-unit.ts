@@ -1,9 +1,9 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { derive, type PlayDecision } from '../attribution/derive.ts';
+import { derive } from '../attribution/derive.ts';
 import { type PlayRow, playRow } from '../attribution/play-row.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
-import { DAY, utcDay } from '../attribution/time.ts';
+import { DAY } from '../attribution/time.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps, UnitSummary } from './advance.ts';
 import { type AuditScope, auditUnit, createMadePlays, weightFault } from './audit.ts';
@@ -13,6 +13,7 @@ import { AttemptGoneError } from './errors.ts';
 import { findChains, loadCopies, readFacts, type Records, recordsBetween } from './facts.ts';
 import { ClassCodes, type KeyRows } from './key-rows.ts';
 import { narrowed } from './narrow.ts';
+import { policyOfPlay } from './policy-of-play.ts';
 import { dayNumber } from './reach.ts';
 import { filesOf, type StoredPosition } from './snapshot.ts';
 import type { UnitSpec } from './units.ts';
@@ -228,7 +229,7 @@ class KeyDeriver {
       if (classes === undefined) continue;
       facts.load(classes);
       const decisions = derive(facts, policy.rules.batch).filter(
-        (play) => play.endedAt >= lo && play.startedAt <= hi && this.#policyOf(play) === hash,
+        (play) => play.endedAt >= lo && play.startedAt <= hi && policyOfPlay(play, this.#coverage.policyOf) === hash,
       );
       if (decisions.length === 0) continue;
       const narrow = narrowed(facts, decisions, policy);
@@ -237,15 +238,6 @@ class KeyDeriver {
       }
     }
     return plays;
-  }
-
-  /** The policy of a play's first covered day, undefined where it has none: every day from its start to its end has an event. */
-  #policyOf({ startedAt, endedAt }: PlayDecision): string | undefined {
-    for (let day = Math.floor(startedAt / DAY); day <= Math.floor(endedAt / DAY); day++) {
-      const policy = this.#coverage.policyOf.get(utcDay(day * DAY));
-      if (policy !== undefined) return policy;
-    }
-    return undefined;
   }
 }
 

@@ -38,8 +38,9 @@ export function scheduleCommand(): Command {
         .addHelpText(
           'after',
           `
-The dataset has the impressions of the day before the one that is reconciled: what came of them is settled by then. The day is that before the scheduled time, so that a backfill of the schedule ("Backfill" in Temporal's UI, over past times) does
-the days asked for, one after the other.`,
+The day is that before the scheduled time, so that a backfill of the schedule ("Backfill" in Temporal's UI, over past times) does
+the days asked for, one after the other. The dataset has the impressions of the day before the one that is reconciled: what came of
+them is settled by then.`,
         )
         .action(apply),
     )

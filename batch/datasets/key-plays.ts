@@ -1,7 +1,7 @@
 import { derive, type PlayDecision } from '../../attribution/derive.ts';
 import type { Policy } from '../../attribution/policy.ts';
-import { DAY, utcDay } from '../../attribution/time.ts';
 import { ClassCodes, type KeyRows } from '../key-rows.ts';
+import { policyOfPlay } from '../policy-of-play.ts';
 import type { PinnedDay } from './pins.ts';
 
 /** The plays of one key, as the pinned version has them. */
@@ -46,17 +46,9 @@ export class PlaysOfKeys {
       if (classes === undefined) continue;
       const plays = derive(facts.load(classes), policy.rules.batch);
       byPolicy.set(hash, plays);
-      served.push(...plays.filter((play) => this.#policyOfPlay(play) === hash));
+      served.push(...plays.filter((play) => (policyOfPlay(play, this.#policyOf) ?? this.#otherwise) === hash));
     }
     if (this.#policies.size > 1) served.sort((a, b) => a.startedAt - b.startedAt);
     return { served, byPolicy };
-  }
-
-  #policyOfPlay({ startedAt, endedAt }: PlayDecision): string {
-    for (let day = Math.floor(startedAt / DAY); day <= Math.floor(endedAt / DAY); day++) {
-      const policy = this.#policyOf.get(utcDay(day * DAY));
-      if (policy !== undefined) return policy;
-    }
-    return this.#otherwise;
   }
 }
