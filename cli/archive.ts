@@ -7,9 +7,12 @@ import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
 import { openLocalStorage } from '../platform/storage.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { ArchiveMetrics } from '../streaming/archive-metrics.ts';
 import { ROLL_LIMITS, startArchiver } from '../streaming/archiver.ts';
+import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
 
-interface Options {
+interface Options extends EyesOptions {
   untilCaughtUp?: true;
   acceptDataLoss?: true;
   rollSeconds: number;
@@ -24,6 +27,7 @@ export function archiveCommand(): Command {
     .option('--until-caught-up', 'end, all archived, once everything that was there at the start is read')
     .option('--roll-seconds <n>', 'write a file at the latest this long after its first record', seconds, 300)
     .option('--accept-data-loss', 'where Kafka no longer holds what was to be read, go on with what it holds')
+    .addOption(metricsPortOption())
     .addHelpText('after', `\nA file is also written at ${ROLL_LIMITS.rows.toLocaleString('en')} records.`)
     .action(run);
 }
@@ -39,6 +43,7 @@ async function run(options: Options): Promise<void> {
   const pool = await openPool({ databaseUrl, applicationName: 'whence-archive', log, max: CONNECTIONS });
   try {
     await checkSchema(pool);
+    const metrics = createMetrics();
     const archiver = await startArchiver({
       ...settings,
       brokers: addresses.kafka.brokers,
@@ -48,6 +53,12 @@ async function run(options: Options): Promise<void> {
       log,
       acceptDataLoss: options.acceptDataLoss,
       roll: { ms: options.rollSeconds * 1000 },
+      metrics: new ArchiveMetrics(metrics.registry),
+    });
+    const sources = { name: 'archive', metrics, health: () => archiver.health() };
+    const eyes = await openEyes(options, settings, log, sources).catch(async (error: unknown) => {
+      await archiver.stop();
+      throw error;
     });
     onShutdown(() => archiver.stop());
     // A stream that started us and is gone does not want us any more.
@@ -56,7 +67,7 @@ async function run(options: Options): Promise<void> {
       await archiver.caughtUp();
       await archiver.stop();
     }
-    await archiver.done;
+    await archiver.done.finally(() => void eyes.close());
   } finally {
     if (process.connected) process.disconnect();
     await pool.end();

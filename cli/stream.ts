@@ -3,18 +3,22 @@ import { Command, InvalidArgumentError } from 'commander';
 import { resolveAddresses, type Addresses } from '../local/addresses.ts';
 import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
+import { HEALTHY } from '../platform/health.ts';
+import { createMetrics } from '../platform/metrics.ts';
 import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
+import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
 import { loadPolicy } from './policy.ts';
 import { readTotals, summarize } from './stream-summary.ts';
 import { waitUntilCaughtUp } from '../streaming/caught-up.ts';
 import { Processes } from '../streaming/processes.ts';
 import { startSpeedLayer } from '../streaming/speed-layer.ts';
+import { SpeedMetrics } from '../streaming/speed-metrics.ts';
 import { fetchBounds, findTopics } from '../streaming/topics.ts';
 
-interface Options {
+interface Options extends EyesOptions {
   processes: number;
   untilCaughtUp?: true;
   acceptDataLoss?: true;
@@ -38,6 +42,7 @@ export function streamCommand(): Command {
     .option('--until-caught-up', 'end, all committed, once everything that was there at the start is read')
     .option('--no-archive', 'attribute only: "whence archive" runs elsewhere, or events are not to be kept')
     .option('--accept-data-loss', 'where Kafka no longer holds what was to be read, go on with what it holds')
+    .addOption(metricsPortOption())
     .action(run);
 }
 
@@ -61,6 +66,7 @@ async function runHere(options: Options, settings: Settings, addresses: Needed, 
   const { log, kafka, pool, policy } = await open(settings, addresses);
   try {
     const before = await readTotals(pool);
+    const metrics = createMetrics();
     const layer = await startSpeedLayer({
       ...settings,
       brokers: addresses.kafka.brokers,
@@ -69,10 +75,13 @@ async function runHere(options: Options, settings: Settings, addresses: Needed, 
       policy,
       log,
       acceptDataLoss: options.acceptDataLoss,
+      metrics: new SpeedMetrics(metrics.registry, policy),
     });
     const archivers = startArchivers(options, addresses, log);
     const archived = archivers?.done;
     const stop = async () => void (await Promise.all([layer.stop(), archivers?.stop()]));
+    const sources = { name: 'stream', metrics, health: () => layer.health(), processes: [archivers] };
+    const eyes = await openEyes(options, settings, log, sources).catch((error: unknown) => endBy(error, stop));
     onShutdown(stop);
     // A parent that started several of us and is gone wants none of us any more.
     process.once('disconnect', () => void stop());
@@ -82,6 +91,7 @@ async function runHere(options: Options, settings: Settings, addresses: Needed, 
     } finally {
       // Whichever ends, ends the other.
       await stop();
+      await eyes.close();
     }
     await Promise.all([layer.done, archived]);
     summarize(before, await readTotals(pool)).forEach(say);
@@ -108,6 +118,8 @@ async function runProcesses(options: Options, settings: Settings, addresses: Nee
     const archivers = startArchivers(options, addresses, log);
     const archived = archivers?.done;
     const stop = async () => void (await Promise.all([processes.stop(), archivers?.stop()]));
+    const sources = { name: 'parent', health: () => HEALTHY, processes: [processes, archivers] };
+    const eyes = await openEyes(options, settings, log, sources).catch((error: unknown) => endBy(error, stop));
     onShutdown(stop);
     const ended = new AbortController();
     try {
@@ -120,6 +132,7 @@ async function runProcesses(options: Options, settings: Settings, addresses: Nee
     } finally {
       ended.abort();
       await stop();
+      await eyes.close();
     }
     await Promise.all([processes.done, archived]);
     summarize(before, await readTotals(pool)).forEach(say);
@@ -138,8 +151,15 @@ function startArchivers(options: Options, addresses: Needed, log: Logger): Proce
     env: environmentOf(addresses),
     log,
     what: 'the archiver',
+    name: 'archive',
     endByThemselves: options.untilCaughtUp,
   });
+}
+
+/** What was begun must not outlive the error. */
+async function endBy(error: unknown, stop: () => Promise<void>): Promise<never> {
+  await stop();
+  throw error;
 }
 
 function lossOf(options: Options): string[] {
@@ -148,7 +168,8 @@ function lossOf(options: Options): string[] {
 
 /** The addresses that were found here, for processes that are not to look for them again. */
 function environmentOf(addresses: Needed): NodeJS.ProcessEnv {
-  return { ...process.env, DATABASE_URL: addresses.databaseUrl, KAFKA_BROKERS: addresses.kafka.brokers.join(',') };
+  const { WHENCE_METRICS_PORT: _ours, ...env } = process.env;
+  return { ...env, DATABASE_URL: addresses.databaseUrl, KAFKA_BROKERS: addresses.kafka.brokers.join(',') };
 }
 
 async function open(settings: Settings, addresses: Needed) {

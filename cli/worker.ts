@@ -10,10 +10,11 @@ import { onShutdown } from '../platform/shutdown.ts';
 import { openLocalStorage } from '../platform/storage.ts';
 import { startWorker } from '../worker/start-worker.ts';
 import { installRuntime } from '../worker/temporal-log.ts';
+import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
 import { say } from './output.ts';
 import { loadPolicy } from './policy.ts';
 
-interface Options {
+interface Options extends EyesOptions {
   concurrency: number;
   memory: string;
 }
@@ -32,6 +33,7 @@ export function workerCommand(): Command {
     )
     .option('--concurrency <n>', 'so many pieces of work at once', concurrency, 2)
     .option('--memory <size>', 'what DuckDB may take for each; beyond that it spills to disk', memory, '2GB')
+    .addOption(metricsPortOption())
     .action(run);
 }
 
@@ -62,11 +64,16 @@ async function run(options: Options): Promise<void> {
       concurrency: options.concurrency,
     });
     log.info({ taskQueue: settings.taskQueue, temporal: temporal.address, policy: policy.name }, 'ready for work');
+    const sources = { name: 'worker', health: () => worker.health() };
+    const eyes = await openEyes(options, settings, log, sources).catch(async (error: unknown) => {
+      await worker.stop();
+      throw error;
+    });
     onShutdown(() => {
       log.info('stopping: what runs has some seconds to end');
       return worker.stop();
     });
-    await worker.done;
+    await worker.done.finally(() => void eyes.close());
     log.info('stopped');
   } finally {
     await fs.rm(scratch, { recursive: true, force: true });

@@ -1,4 +1,10 @@
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import {
+  AggregatorRegistry,
+  collectDefaultMetrics,
+  Registry,
+  type MetricObjectWithValues,
+  type MetricValue,
+} from 'prom-client';
 
 export interface Metrics {
   /** Where counters, gauges and histograms are registered: `new Counter({ …, registers: [metrics.registry] })`. */
@@ -6,7 +12,15 @@ export interface Metrics {
   readonly contentType: string;
   /** All metrics in Prometheus's text format. */
   render(): Promise<string>;
+  /** All metrics as values, which another process can merge with its own. */
+  snapshot(): Promise<MetricsSnapshot>;
 }
+
+/** What the metrics of one process were at one moment, as JSON. */
+export type MetricsSnapshot = MetricObjectWithValues<MetricValue<string>>[];
+
+/** Metrics of prom-client's whose names break Prometheus's own rules: gauges that end in `_total`. */
+const MISNAMED = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total'];
 
 /**
  * A registry of its own for each process (or test), never prom-client's global one. It has the metrics of the Node process
@@ -15,5 +29,45 @@ export interface Metrics {
 export function createMetrics({ ofProcess = true }: { ofProcess?: boolean } = {}): Metrics {
   const registry = new Registry();
   if (ofProcess) collectDefaultMetrics({ register: registry });
-  return { registry, contentType: registry.contentType, render: () => registry.metrics() };
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+  return {
+    registry,
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+    snapshot: () => registry.getMetricsAsJSON(),
+  };
+}
+
+/** The snapshot of a process, and the name by which its own figures (memory, CPU) are told from those of others. */
+export interface ProcessSnapshot {
+  process: string;
+  metrics: MetricsSnapshot;
+}
+
+/**
+ * The metrics of several processes in Prometheus's text format: ours are added up, those of the Node processes carry the
+ * label `process`.
+ */
+export function renderTogether(snapshots: readonly ProcessSnapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate(snapshots.map(labelled)).metrics();
+}
+
+/** What stays of processes that are gone: counters and histograms of ours, so that no sum ever falls. */
+export function addDeparted(departed: MetricsSnapshot, gone: MetricsSnapshot): Promise<MetricsSnapshot> {
+  const staying = gone.filter(({ name, type }) => isOurs(name) && !['gauge', 'summary'].includes(String(type)));
+  return AggregatorRegistry.aggregate([departed, staying]).getMetricsAsJSON();
+}
+
+function labelled({ process, metrics }: ProcessSnapshot): MetricsSnapshot {
+  return metrics.map((metric) => {
+    if (isOurs(metric.name)) return metric;
+    // What is no number (the lag of a loop that was not measured yet) is null after its way through JSON.
+    const known = metric.values.filter(({ value }) => Number.isFinite(value));
+    const values = known.map((value) => ({ ...value, labels: { ...value.labels, process } }));
+    return { ...metric, values, aggregator: 'sum' };
+  });
+}
+
+function isOurs(name: string): boolean {
+  return name.startsWith('whence_');
 }

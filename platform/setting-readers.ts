@@ -31,6 +31,13 @@ export const file = z
   .refine(isReadableFile, { error: () => 'the path of a file that can be read' })
   .optional();
 
+export const port = z
+  .string()
+  .regex(/^\d{1,5}$/, { error: () => 'a port: 1 to 65535, or 0 for any that is free' })
+  .transform(Number)
+  .refine((value) => value <= 65_535, { error: () => 'a port: 1 to 65535, or 0 for any that is free' })
+  .optional();
+
 export const address = z
   .string()
   .refine(isAddress, { error: () => 'host:port' })

@@ -32,6 +32,8 @@ export interface Settings {
   playbackTopics: TopicSelector[];
   dlqTopic: string;
   taskQueue: string;
+  /** Where metrics and health are served; null where they are not. */
+  metricsPort: number | null;
   logLevel: LogLevel;
 }
 
@@ -80,6 +82,7 @@ const environment = z.object({
   WHENCE_PLAYBACK_TOPICS: read.topicSelectors,
   WHENCE_DLQ_TOPIC: read.topic,
   WHENCE_TASK_QUEUE: read.text,
+  WHENCE_METRICS_PORT: read.port,
   WHENCE_LOG_LEVEL: read.choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
 });
 type Environment = z.output<typeof environment>;
@@ -126,6 +129,7 @@ function assemble(env: Environment): Settings {
     playbackTopics: env.WHENCE_PLAYBACK_TOPICS ?? ['playback'],
     dlqTopic: env.WHENCE_DLQ_TOPIC ?? 'whence.dlq',
     taskQueue: env.WHENCE_TASK_QUEUE ?? 'whence-batch',
+    metricsPort: env.WHENCE_METRICS_PORT ?? null,
     logLevel: env.WHENCE_LOG_LEVEL ?? 'info',
   };
 }

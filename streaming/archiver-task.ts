@@ -8,6 +8,8 @@ import { parseRecord } from '../attribution/validate.ts';
 import type { Logger } from '../platform/log.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
+import type { ArchiveView } from './archive-health.ts';
+import type { FileCommit } from './archive-metrics.ts';
 import { commitFileAgain, type OnArchiveStep } from './archiver-commit.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import { type ArchiveFence, noteEnd, type RecordMark, takeArchiveTask } from './sql/archive-tasks.ts';
@@ -28,7 +30,7 @@ export interface ArchiveTaskOptions {
   /** Its last record was found to be another one, and the loss accepted. */
   recreated: boolean;
   /** Told when a commit went through, and when the task can go on no longer. */
-  onCommit: () => void;
+  onCommit: (commit: FileCommit) => void;
   onLost: (reason: Error) => void;
   onStep?: OnArchiveStep;
 }
@@ -68,6 +70,10 @@ export class ArchiveTask {
   #writing = 0;
   #rolling: Promise<void> | null = null;
   #ended = false;
+  /** The log's end as was last heard; when it last read or committed; since when and why it cannot commit. */
+  #end: number;
+  #progressAt = Date.now();
+  #failing: { since: number; error: Error } | null = null;
 
   private constructor(
     options: ArchiveTaskOptions,
@@ -86,6 +92,7 @@ export class ArchiveTask {
     this.#from = begin.offset;
     this.#mark = mark;
     this.#previous = previous;
+    this.#end = options.bounds.next;
     // The last record committed is read once more where it is still there: by it, a re-created topic is noticed.
     this.#position = mark !== null && mark.offset >= options.bounds.earliest ? mark.offset : begin.offset;
   }
@@ -203,6 +210,20 @@ export class ArchiveTask {
     if (offset > this.#position) this.#moveTo(offset);
   }
 
+  /** How it is, for health and metrics. */
+  view(): ArchiveView {
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      committed: this.#committed.log === this.#log ? this.#committed.offset : this.#from,
+      position: this.#position,
+      end: this.#end,
+      progressAt: this.#progressAt,
+      pendingMs: this.pendingMs,
+      failing: this.#failing,
+    };
+  }
+
   /** Makes a file of what is pending, and commits it; resolves when that is done, or the task is lost. */
   async roll(): Promise<void> {
     while (this.#rolling !== null) await this.#rolling;
@@ -222,6 +243,7 @@ export class ArchiveTask {
 
   /** The log was asked for its end just now, `ageMs` ago, and told `end`. */
   async noteEnd(end: number, ageMs: number): Promise<void> {
+    this.#end = end;
     if (this.#ended || !this.settled || this.#position !== end) return;
     await noteEnd(this.#options.pool, this.#fence(), ageMs);
   }
@@ -236,7 +258,7 @@ export class ArchiveTask {
   }
 
   #moveTo(position: number): void {
-    if (!this.pending) this.#begunAt = Date.now();
+    if (!this.pending) this.#begunAt = this.#progressAt = Date.now();
     this.#position = position;
   }
 
@@ -253,6 +275,7 @@ export class ArchiveTask {
 
   async #archive({ from, to, buffer: gathered, last }: Range): Promise<void> {
     const { places, writer, onStep } = this.#options;
+    const begun = Date.now();
     try {
       const buffer = gathered ?? (await writer.begin());
       try {
@@ -273,7 +296,9 @@ export class ArchiveTask {
         this.#committed = { log: this.#log, offset: to };
         this.#previous = file.path;
         this.#mark = mark;
-        this.#options.onCommit();
+        this.#progressAt = Date.now();
+        this.#failing = null;
+        this.#options.onCommit({ rows: file.rows, bytes: file.bytes, tookMs: this.#progressAt - begun });
       } finally {
         await buffer.drop();
       }
@@ -301,6 +326,7 @@ export class ArchiveTask {
           maxTimeout: 5_000,
           shouldRetry: ({ error }) => isPassing(error),
           onFailedAttempt: ({ error }) => {
+            this.#failing ??= { since: Date.now(), error };
             if (tries === 1 && isPassing(error))
               log.warn({ topic, partition, err: error }, 'cannot commit to Postgres, trying again');
           },

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { ArchivePlaces } from '../archive/publish.ts';
 import type { ArchiveWriter } from '../archive/writer.ts';
+import type { Health } from '../platform/health.ts';
+import { healthOfArchive, type ArchiveView } from './archive-health.ts';
 import type { ArchiverOptions } from './archiver.ts';
 import { ArchiveTask, mayRetake } from './archiver-task.ts';
 import { RecordsLostError, TopicRecreatedError } from './errors.ts';
@@ -135,6 +137,16 @@ export class ArchiveTaskSet {
     }
   }
 
+  /** How each is that this process archives. */
+  views(): ArchiveView[] {
+    return [...this.#tasks.values()].map((task) => task.view());
+  }
+
+  health(): Health {
+    const health = healthOfArchive(this.views(), this.#limits.ms, Date.now());
+    return { ...health, ready: this.#generation > 0 && this.#tasks.size === this.#assigned.size };
+  }
+
   /** Reads no more, and commits all that was read. */
   async settle(): Promise<void> {
     this.#stopping = true;
@@ -175,7 +187,10 @@ export class ArchiveTaskSet {
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
           recreated: this.#recreated.delete(name),
           onStep: this.#options.onStep,
-          onCommit: () => this.onProgress(),
+          onCommit: (commit) => {
+            this.#options.metrics?.committed(commit);
+            this.onProgress();
+          },
           onLost: (reason) => this.#lose(name, reason),
         });
         if (!current(name)) {
@@ -183,6 +198,7 @@ export class ArchiveTaskSet {
           continue;
         }
         this.#tasks.set(name, task);
+        this.#options.metrics?.tookTask();
         this.#seek(task);
         this.#consumer.resume([placeOf(name)]);
       }
@@ -200,6 +216,7 @@ export class ArchiveTaskSet {
       this.onFatal(reason);
       return;
     }
+    this.#options.metrics?.fenced();
     this.#options.log.warn({ archive: name }, reason.message);
     this.#retake(name, RETAKE_AFTER_MS);
   }

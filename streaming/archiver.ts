@@ -6,10 +6,12 @@ import { prefixOf } from '../archive/file.ts';
 import { findInstallation } from '../archive/manifest.ts';
 import { removeOrphans } from '../archive/orphans.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
+import type { Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
+import type { ArchiveMetrics } from './archive-metrics.ts';
 import { archiveTargets, waitUntilArchived } from './archiver-caught-up.ts';
 import type { OnArchiveStep } from './archiver-commit.ts';
 import { ArchiveTaskSet, nameOf, type RollLimits } from './archiver-tasks.ts';
@@ -48,6 +50,7 @@ export interface ArchiverOptions extends TopicSettings {
   sessionTimeoutMs?: number;
   /** How often it is looked where the logs end; half a minute by default. */
   lookMs?: number;
+  metrics?: ArchiveMetrics;
 }
 
 export interface Archiver {
@@ -58,6 +61,8 @@ export interface Archiver {
   caughtUp(): Promise<void>;
   /** Archives what was read, then leaves the group. */
   stop(): Promise<void>;
+  /** Whether it gets on with what there is to archive. */
+  health(): Health;
 }
 
 /**
@@ -80,6 +85,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   const bounds = () => fetchBounds(admin, topics.names);
   const limits = { ...ROLL_LIMITS, ...options.roll };
   const tasks = new ArchiveTaskSet(options, limits, { storage, prefix, scratch }, writer, consumer, bounds);
+  options.metrics?.watch(() => tasks.views());
 
   const sweeping = removeOrphans(storage, prefix, pool).then(
     (removed) => removed.length > 0 && log.info({ removed }, 'removed files of the archive that were never committed'),
@@ -118,6 +124,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
     topics,
     done: life.done,
     stop: () => life.stop(),
+    health: () => tasks.health(),
     caughtUp() {
       tasks.rollAt(new Map(targets.map(({ topic, partition, next }) => [nameOf(topic, partition), next])));
       return Promise.race([waitUntilArchived(pool, targets, life.ended), life.done]);

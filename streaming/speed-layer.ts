@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import type { Policy } from '../attribution/policy.ts';
+import type { Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { waitUntilCaughtUp } from './caught-up.ts';
@@ -8,10 +9,13 @@ import { createGroupConsumer, joinGroup, Lifecycle } from './group.ts';
 import { DeadLetterRelay } from './relay.ts';
 import { findGroupId } from './sql/find-group-id.ts';
 import { registerPolicy } from '../merge/register-policy.ts';
+import type { SpeedMetrics } from './speed-metrics.ts';
 import { TaskSet } from './task-set.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 
 const TICK_MS = 500;
+/** How often Kafka is asked where the logs end. */
+const LOOK_MS = 5_000;
 
 export interface SpeedLayerOptions extends TopicSettings {
   kafka: Kafka;
@@ -23,6 +27,7 @@ export interface SpeedLayerOptions extends TopicSettings {
   onStep?: OnStep;
   /** After how long without a sign of life a process loses its partitions; 10 s by default. */
   sessionTimeoutMs?: number;
+  metrics?: SpeedMetrics;
 }
 
 export interface SpeedLayer {
@@ -33,6 +38,8 @@ export interface SpeedLayer {
   caughtUp(): Promise<void>;
   /** Commits what was read, then leaves the group. */
   stop(): Promise<void>;
+  /** Whether it gets on with what there is to read. */
+  health(): Health;
 }
 
 /**
@@ -54,9 +61,12 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
   const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log);
   const tasks = new TaskSet(options, topics.names, consumer, () => fetchBounds(admin, topics.names));
 
+  options.metrics?.watch(() => tasks.views(), pool);
+  const looker = setInterval(() => void tasks.noteEnds(), LOOK_MS);
   const ticker = setInterval(() => tasks.tick(), TICK_MS);
   const life = new Lifecycle(async () => {
     clearInterval(ticker);
+    clearInterval(looker);
     await tasks.settle();
     await consumer.disconnect();
     tasks.abandon();
@@ -68,6 +78,7 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     topics,
     done: life.done,
     stop: () => life.stop(),
+    health: () => tasks.health(),
     caughtUp: () => Promise.race([waitUntilCaughtUp(pool, targets, life.ended), life.done]),
   };
 }

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import type { Health } from '../platform/health.ts';
 import { isPassing } from '../platform/passing.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
+import type { SpeedMetrics } from './speed-metrics.ts';
+import { healthOfTasks, type TaskView } from './task-health.ts';
 import { Task, type TaskOptions } from './task.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -16,7 +19,10 @@ const RELIEF_MS = 500;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
 const STUCK_AFTER_MS = 60_000;
 
-type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'onStep'> & { acceptDataLoss?: boolean };
+type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'onStep'> & {
+  acceptDataLoss?: boolean;
+  metrics?: SpeedMetrics;
+};
 type FetchBounds = () => Promise<ReadonlyMap<string, readonly LogBounds[]>>;
 
 /** The tasks of this process, and what the consumer does with each of their topics. */
@@ -33,6 +39,11 @@ export class TaskSet {
   readonly #paused = new Set<string>();
   /** Topics of tasks that are to be begun anew, by partition number. */
   readonly #recreated = new Map<number, ReadonlySet<string>>();
+  /** When the group last told us what is ours; when Kafka was last asked where its logs end, and why it did not say. */
+  #assignedAt: number | null = null;
+  readonly #begunAt = Date.now();
+  #endsAt = Date.now();
+  #endsFault: Error | null = null;
   onProgress: () => void = () => {};
   onFatal: (error: Error) => void = () => {};
 
@@ -47,6 +58,7 @@ export class TaskSet {
   assign(assignment: Record<string, number[]>): void {
     const numbers = new Set(Object.values(assignment).flat());
     this.#generation++;
+    this.#assignedAt = Date.now();
     this.#assigned = new Map([...numbers].map((number) => [number, this.#generation]));
     for (const [number, task] of this.#tasks) {
       if (numbers.has(number)) {
@@ -100,6 +112,40 @@ export class TaskSet {
     }
   }
 
+  /** How each task is that this process has. */
+  views(): TaskView[] {
+    return [...this.#tasks.values()].map((task) => task.view());
+  }
+
+  /** Whether tasks get on, by what Kafka and Postgres say; told apart from whether the process answers. */
+  health(): Health {
+    const untaken = [...this.#assigned.keys()].filter((number) => !this.#tasks.has(number));
+    return healthOfTasks({
+      tasks: this.views(),
+      untaken,
+      begunAt: this.#begunAt,
+      assignedAt: this.#assignedAt,
+      ends: { seenAt: this.#endsAt, fault: this.#endsFault },
+      now: Date.now(),
+    });
+  }
+
+  /** Asks Kafka where the logs end: a consumer that hangs does not hear of what comes. */
+  async noteEnds(): Promise<void> {
+    try {
+      const bounds = await this.#bounds();
+      for (const task of this.#tasks.values()) {
+        this.#topics.forEach((topic, index) => {
+          task.noteHighWatermark(index, bounds.get(topic)?.[task.number]?.next ?? 0);
+        });
+      }
+      this.#endsAt = Date.now();
+      this.#endsFault = null;
+    } catch (error) {
+      this.#endsFault = error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
   /** Commits all that was read; topics at their end no longer hold back the watermark. */
   async settle(): Promise<void> {
     const commits = Promise.all([...this.#tasks.values()].map((task) => task.commitNow(true)));
@@ -129,7 +175,8 @@ export class TaskSet {
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
           recreated: this.#recreated.get(number) ?? new Set(),
           onStep: this.#options.onStep,
-          onCommit: () => {
+          onCommit: (commit) => {
+            this.#options.metrics?.committed(number, commit);
             this.#recreated.delete(number);
             this.onProgress();
           },
@@ -140,6 +187,7 @@ export class TaskSet {
           continue;
         }
         this.#tasks.set(number, task);
+        this.#options.metrics?.tookTask();
         this.#seek(task);
       }
     } catch (error) {
@@ -160,6 +208,7 @@ export class TaskSet {
       this.onFatal(reason);
       return;
     }
+    this.#options.metrics?.fenced();
     this.#options.log.warn({ task: number }, reason.message);
     this.#retake(number);
   }

@@ -141,6 +141,11 @@ export class TaskState {
     return this.#store.records;
   }
 
+  /** Bytes that these take. */
+  get heldBytes(): number {
+    return this.#store.footprint;
+  }
+
   /**
    * Reads the next record of a topic. What was committed comes first, of all topics; nothing may be derived before.
    *

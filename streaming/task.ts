@@ -8,7 +8,8 @@ import type { Pool } from '../platform/postgres.ts';
 import { commitAgain, type OnStep } from './commit.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
-import { markOf, TaskState, type TopicOffset } from './task-state.ts';
+import { markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
+import type { TaskView } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
 /** While live, a commit waits this long for company; while catching up, it waits for many records. */
@@ -38,9 +39,20 @@ export interface TaskOptions {
   /** Topics that are known to have been re-created, the loss accepted. */
   recreated: ReadonlySet<string>;
   /** Told when a commit went through, and when the task can go on no longer. */
-  onCommit: () => void;
+  onCommit: (commit: TaskCommit) => void;
   onLost: (reason: Error) => void;
   onStep?: OnStep;
+}
+
+/** What a commit was, for whoever counts. */
+export interface TaskCommit {
+  delta: Delta;
+  /** Of the transaction, and of the tries before it. */
+  tookMs: number;
+  /** How long a sample of its records took from producer to here: the first of each stride, milliseconds. */
+  ages: number[];
+  /** Facts that were dropped after it. */
+  evicted: number;
 }
 
 type Offsets = Record<string, TopicOffset>;
@@ -70,6 +82,11 @@ export class Task {
   #commit: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #ended = false;
+  /** Kafka timestamps of a sample of what was read since the last commit. */
+  #stamps: number[] = [];
+  /** When it last got on, and since when and why it cannot commit. */
+  #progressAt = Date.now();
+  #failing: { since: number; error: Error } | null = null;
 
   private constructor(options: TaskOptions, taken: TakenTask, offsets: Offsets, state: TaskState) {
     const { epoch, offsets: stored, replay } = taken;
@@ -187,6 +204,7 @@ export class Task {
         if ((read % 64 === 0 || this.recovering) && this.#mustWait(topic)) break;
         const message = offer.messages[offer.next++];
         left--;
+        if (read % 64 === 0) this.#sample(topic, message);
         if (Number(message.offset) >= this.#state.position(topic)) this.#read(topic, message);
       }
       if (offer.next === offer.messages.length) {
@@ -223,6 +241,32 @@ export class Task {
     }
     this.#state.read(topic, message, offset < this.#committedAtStart[topic]);
     this.#arrivedAt[topic] = Date.now();
+  }
+
+  /** A look at one record in 64, and the first of each stride: it costs the others nothing. */
+  #sample(topic: number, message: KafkaMessage): void {
+    if (Number(message.offset) >= this.#committedAtStart[topic]) this.#stamps.push(Number(message.timestamp));
+    else this.#progressAt = Date.now();
+  }
+
+  /** How it is, for health and metrics. */
+  view(): TaskView {
+    return {
+      task: this.number,
+      topics: this.#options.topics.map((topic, index) => ({
+        topic,
+        committed: this.#committed[topic]?.next ?? this.#committedAtStart[index],
+        stampedAt: this.#committed[topic]?.last?.stampedAt ?? null,
+        end: this.#high[index],
+      })),
+      watermark: this.#watermark,
+      recovering: this.recovering,
+      pending: this.pending,
+      facts: this.#state.held,
+      factBytes: this.#state.heldBytes,
+      progressAt: this.#progressAt,
+      failing: this.#failing,
+    };
   }
 
   /** Sees to it that what was read is committed soon. */
@@ -283,6 +327,9 @@ export class Task {
   async #commitDelta(settle: boolean): Promise<void> {
     const { pool, log } = this.#options;
     let tries = 0;
+    const stamps = this.#stamps;
+    this.#stamps = [];
+    const begun = Date.now();
     try {
       const from = this.#committed;
       const taken = this.#state.takeDelta(settle ? this.#high.map((_, topic) => this.#atEnd(topic)) : this.#quiet());
@@ -305,6 +352,7 @@ export class Task {
           maxTimeout: 5_000,
           shouldRetry: ({ error }) => isPassing(error),
           onFailedAttempt: ({ error }) => {
+            this.#failing ??= { since: begun, error };
             if (tries === 1 && isPassing(error))
               log.warn({ task: this.number, err: error }, 'cannot commit to Postgres, trying again');
           },
@@ -313,8 +361,17 @@ export class Task {
       if (tries > 1) log.info({ task: this.number, tries }, 'committed to Postgres again');
       this.#committed = delta.offsets;
       this.#watermark = delta.watermark;
+      const now = Date.now();
+      this.#progressAt = now;
+      this.#failing = null;
+      const held = this.#state.held;
       this.#state.evict();
-      this.#options.onCommit();
+      this.#options.onCommit({
+        delta,
+        tookMs: now - begun,
+        ages: stamps.map((stamp) => now - stamp),
+        evicted: held - this.#state.held,
+      });
     } catch (error) {
       if (this.#ended) return;
       this.abandon();

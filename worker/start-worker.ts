@@ -1,6 +1,7 @@
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createActivities, type ActivitySteps } from '../activities/activities.ts';
 import type { BatchDeps } from '../batch/advance.ts';
+import type { Health } from '../platform/health.ts';
 import { connectWorkerTransport, type TemporalOptions } from '../platform/temporal.ts';
 import { temporalLogger } from './temporal-log.ts';
 import { provideWorkflowBundle } from './workflow-bundle.ts';
@@ -19,6 +20,8 @@ export interface RunningWorker {
   readonly done: Promise<void>;
   /** Takes no more work, and gives what runs some seconds to end; what does not, another worker does again. */
   stop(): Promise<void>;
+  /** Whether it takes work from Temporal. A unit that hangs is Temporal's to notice, by its heartbeat. */
+  health(): Health;
 }
 
 /** Work that is nearly done should not be lost by a restart. */
@@ -53,6 +56,12 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       async stop() {
         if (worker.getState() === 'RUNNING') worker.shutdown();
         await done;
+      },
+      health() {
+        const state = worker.getState();
+        const healthy = state === 'RUNNING';
+        const reason = `takes no work from Temporal: it is ${state}`;
+        return { healthy, ready: healthy, faults: healthy ? [] : [{ what: 'worker', reason }] };
       },
     };
   } catch (error) {

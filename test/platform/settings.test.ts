@@ -32,6 +32,7 @@ describe('the settings', () => {
       dlqTopic: 'whence.dlq',
       taskQueue: 'whence-batch',
       logLevel: 'info',
+      metricsPort: null,
     });
   });
 
