@@ -1,4 +1,5 @@
 import type { Queryable } from '../platform/postgres.ts';
+import type { LentObject } from '../platform/storage.ts';
 import type { ArchiveFile, LogPlace } from './file.ts';
 
 /** What the archive holds of a topic-partition. */
@@ -19,6 +20,11 @@ export interface ArchivePosition {
 /** A file of the manifest, with its number there. */
 export interface ManifestFile extends ArchiveFile {
   file: number;
+}
+
+/** The files as objects of the storage, to be lent. */
+export function asObjects(files: readonly Pick<ArchiveFile, 'path' | 'sha256'>[]): LentObject[] {
+  return files.map(({ path, sha256 }) => ({ key: path, sha256 }));
 }
 
 /** Where the archive stands, by topic (code units), then partition: one moment, of all of them. */

@@ -1,5 +1,5 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import type { Storage } from '../platform/storage.ts';
+import { type Lease, type Storage, withLease } from '../platform/storage.ts';
 import { NotAnArchiveFileError } from './errors.ts';
 import { type FileDescription, METADATA_KEY, parseDescription } from './file.ts';
 import { sqlText } from './sql-text.ts';
@@ -23,7 +23,9 @@ export async function readDescriptions(
   try {
     for (let i = 0; i < keys.length; i += BATCH) {
       const batch = keys.slice(i, i + BATCH);
-      for (const [key, json] of await readMetadata(connection, storage, batch)) found.set(key, described(key, json));
+      await withLease(storage, async (lease) => {
+        for (const [key, json] of await readMetadata(connection, lease, batch)) found.set(key, described(key, json));
+      });
     }
   } finally {
     connection.closeSync();
@@ -34,23 +36,23 @@ export async function readDescriptions(
 
 async function readMetadata(
   connection: DuckDBConnection,
-  storage: Storage,
+  lease: Lease,
   keys: readonly string[],
 ): Promise<[string, string | null][]> {
-  const files = keys.map((key) => sqlText(storage.locate(key)));
+  const files = await lease.take(keys.map((key) => ({ key })));
   try {
     const reader = await connection.runAndReadAll(
-      `select file_name, decode(value) from parquet_kv_metadata([${files.join(', ')}])
+      `select file_name, decode(value) from parquet_kv_metadata([${files.map(sqlText).join(', ')}])
        where decode(key) = '${METADATA_KEY}'`,
     );
     const metadata = new Map(reader.getRows() as [string, string][]);
-    return keys.map((key) => [key, metadata.get(storage.locate(key)) ?? null]);
+    return keys.map((key, i) => [key, metadata.get(files[i]) ?? null]);
   } catch (error) {
     const [key] = keys;
     if (keys.length === 1) throw new NotAnArchiveFileError(key, error instanceof Error ? error.message : String(error));
     // One by one, to name the one that it is.
     const each: [string, string | null][] = [];
-    for (const one of keys) each.push(...(await readMetadata(connection, storage, [one])));
+    for (const one of keys) each.push(...(await readMetadata(connection, lease, [one])));
     return each;
   }
 }

@@ -1,4 +1,4 @@
-import type { Storage } from '../platform/storage.ts';
+import { type Storage, withLease } from '../platform/storage.ts';
 import { ArchiveIncompleteError } from './errors.ts';
 import { ARCHIVE_PREFIX, type ArchiveFile, type FileDescription, type LogPlace, prefixOf } from './file.ts';
 import { sha256Of } from './publish.ts';
@@ -48,7 +48,7 @@ export async function rebuildManifest(storage: Storage, installation: string): P
     .sort(([a], [b]) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1));
   const files: ArchiveFile[] = [];
   for (const file of chains.flat()) {
-    const sha256 = await sha256Of(storage.locate(file.path));
+    const sha256 = await withLease(storage, async (lease) => sha256Of((await lease.take([{ key: file.path }]))[0]));
     files.push({ ...file, bytes: await storage.size(file.path), sha256 });
   }
   const kept = new Set(files.map(({ path }) => path));

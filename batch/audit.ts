@@ -63,7 +63,7 @@ export async function auditUnit(
     engine,
     'select min(lo) as lo, max(hi) as hi from keys',
   );
-  const raw = lo === null || hi === null ? null : recordsBetween(records, lo - rules.flagMemory, hi);
+  const raw = lo === null || hi === null ? null : await recordsBetween(records, lo - rules.flagMemory, hi);
   if (raw === null) return { events: 0, found: [] };
   const said = (column: string) =>
     `case when max(case when ${column} is not null then t end) over earlier >= t - ${rules.flagMemory}

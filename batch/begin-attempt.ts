@@ -1,4 +1,4 @@
-import { findInstallation, type ManifestFile } from '../archive/manifest.ts';
+import { asObjects, findInstallation, type ManifestFile } from '../archive/manifest.ts';
 import { BUCKETS } from '../archive/columns.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { utcDay } from '../attribution/time.ts';
@@ -7,7 +7,7 @@ import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { AdvanceRequest, AttemptSummary, BatchDeps } from './advance.ts';
 import { findCopies, storeCopies } from './copies.ts';
 import { type DirtyKey, findDirtyKeys } from './dirty.ts';
-import { withEngine } from './engine.ts';
+import { withEngineAndFiles } from './engine.ts';
 import { BatchRequestError } from './errors.ts';
 import { filesOf, readSnapshot, type StoredPosition, watermarkText } from './snapshot.ts';
 import type { UnitSpec } from './units.ts';
@@ -138,14 +138,15 @@ async function lookAtAdded(
   rules: Parameters<typeof findDirtyKeys>[4],
 ): Promise<{ copies: string[]; dirty: DirtyKey[] }> {
   if (added.length === 0) return { copies: head.copies, dirty: [] };
-  const { pool, storage } = deps;
-  const locate = (each: readonly ManifestFile[]) => each.map((file) => storage.locate(file.path));
+  const { pool } = deps;
   const isAdded = new Set(added.map((file) => file.path));
   const before = files.filter((file) => !isAdded.has(file.path));
-  return withEngine(deps, async (engine) => {
-    await findCopies(engine, storage, locate(added), locate(before), head.copies);
+  return withEngineAndFiles(deps, async (engine, lease) => {
+    const addedFiles = await lease.take(asObjects(added));
+    const known = await lease.take(head.copies.map((key) => ({ key })));
+    await findCopies(engine, addedFiles, await lease.take(asObjects(before)), known);
     const found = await storeCopies(engine, deps, await findInstallation(pool));
-    const dirty = await findDirtyKeys(engine, pool, locate(added), covered, rules);
+    const dirty = await findDirtyKeys(engine, pool, addedFiles, covered, rules);
     return { copies: found === null ? head.copies : [...head.copies, found], dirty };
   });
 }

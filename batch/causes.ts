@@ -1,8 +1,8 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { ManifestFile } from '../archive/manifest.ts';
+import { asObjects, type ManifestFile } from '../archive/manifest.ts';
 import { sqlText } from '../archive/sql-text.ts';
 import type { Rules } from '../attribution/policy.ts';
-import { rowsOf } from './engine.ts';
+import { parquet, rowsOf } from './engine.ts';
 import type { Records } from './facts.ts';
 import type { OpenDifference } from './sql/differences.ts';
 
@@ -42,12 +42,12 @@ export async function findCauses(
   const late = await rowsOf<{ play_id: string }>(
     engine,
     `select distinct o.play_id
-     from ${clocked(records, begin, end)} r join open o on ${ofKey}
+     from ${await clocked(records, begin, end)} r join open o on ${ofKey}
      where r.event_time + ${rules.allowedLateness} < r.clock`,
   );
   const copied = await rowsOf<{ play_id: string }>(
     engine,
-    `select distinct o.play_id from ${copiesBetween(records, begin, end)} r join open o on ${ofKey}`,
+    `select distinct o.play_id from ${await copiesBetween(records, begin, end)} r join open o on ${ofKey}`,
   );
   const isLate = new Set(late.map((row) => row.play_id));
   const isCopied = new Set(copied.map((row) => row.play_id));
@@ -60,26 +60,26 @@ export async function findCauses(
 }
 
 /** The records between two times with their log's clock: the greatest event time earlier in their topic-partition. */
-function clocked(records: Records, begin: number, end: number): string {
+async function clocked(records: Records, begin: number, end: number): Promise<string> {
   const files = holding(records.files, begin, end);
   const bases = clocksBefore(records.files);
-  const locate = (file: ManifestFile) => sqlText(records.storage.locate(file.path));
-  const values = files.map((file) => `(${locate(file)}, ${finite(bases.get(file.path))})`);
+  const paths = await records.lease.take(asObjects(files));
+  const values = files.map((file, i) => `(${sqlText(paths[i])}, ${finite(bases.get(file.path))})`);
   return `(
     select r.profile_id, r.work_id, r.event_time, greatest(b.base, max(r.event_time) over (
       partition by r.filename order by r."offset" rows between unbounded preceding and 1 preceding
     )) as clock, r.topic, r.partition, r.log, r."offset"
-    from read_parquet([${files.map(locate).join(', ')}], filename = true) r
+    from read_parquet([${paths.map(sqlText).join(', ')}], filename = true) r
     join (values ${values.join(', ')}) b (filename, base) using (filename)
     qualify (r.topic, r.partition, r.log, r."offset") not in (select (topic, partition, log, "offset") from copies)
   )`;
 }
 
-function copiesBetween(records: Records, begin: number, end: number): string {
+async function copiesBetween(records: Records, begin: number, end: number): Promise<string> {
   // Whoever reads facts leaves them out; here they are what is looked for.
-  const files = holding(records.files, begin, end).map((file) => sqlText(records.storage.locate(file.path)));
+  const paths = await records.lease.take(asObjects(holding(records.files, begin, end)));
   return `(
-    select profile_id, work_id, event_time from read_parquet([${files.join(', ')}])
+    select profile_id, work_id, event_time from ${parquet(paths)}
     where (topic, partition, log, "offset") in (select (topic, partition, log, "offset") from copies)
   )`;
 }

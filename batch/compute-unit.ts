@@ -8,7 +8,7 @@ import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps, UnitSummary } from './advance.ts';
 import { type AuditScope, auditUnit, createMadePlays, weightFault } from './audit.ts';
 import { type Coverage, readCoverage } from './begin-attempt.ts';
-import { withEngine } from './engine.ts';
+import { withEngineAndFiles } from './engine.ts';
 import { AttemptGoneError } from './errors.ts';
 import { findChains, loadCopies, readFacts, type Records, recordsBetween } from './facts.ts';
 import { ClassCodes, type KeyRows } from './key-rows.ts';
@@ -61,12 +61,13 @@ export async function computeUnit(
   unit: number,
   { signal, onStep = () => {} }: UnitOptions = {},
 ): Promise<UnitSummary> {
-  const { pool, storage } = deps;
+  const { pool } = deps;
   const open = await readUnit(pool, attempt, unit);
   const { spec } = open;
   const coverage = withDays(await readCoverage(pool), open.days, open.policy);
-  const records: Records = { files: await filesOf(pool, open.positions), storage, from: spec.from, to: spec.to };
-  return withEngine(deps, async (engine) => {
+  const files = await filesOf(pool, open.positions);
+  return withEngineAndFiles(deps, async (engine, lease) => {
+    const records: Records = { files, lease, from: spec.from, to: spec.to };
     signal?.throwIfAborted();
     await onStep('prepare');
     await loadCopies(engine, open.copies, records);
@@ -149,7 +150,7 @@ async function loadKeys(
   if (spec.kind === 'day') {
     const lo = dayNumber(spec.day) * DAY;
     const hi = lo + DAY - 1;
-    const ofDay = recordsBetween(records, lo, hi);
+    const ofDay = await recordsBetween(records, lo, hi);
     if (ofDay === null) return;
     await engine.run(
       `insert into keys

@@ -3,7 +3,6 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { sqlText } from '../archive/sql-text.ts';
-import type { Storage } from '../platform/storage.ts';
 import type { BatchDeps } from './advance.ts';
 import { IDENTITY_HASH, parquet, PLACE, rowsOf } from './engine.ts';
 
@@ -17,11 +16,10 @@ const BATCH_PREFIX = 'batch/';
  *
  * @param added files that no snapshot before held, at least one
  * @param before files that one did
- * @param known storage keys of the copies that were known before
+ * @param known files of the copies that were known before
  */
 export async function findCopies(
   engine: DuckDBConnection,
-  storage: Storage,
   added: readonly string[],
   before: readonly string[],
   known: readonly string[],
@@ -50,9 +48,7 @@ export async function findCopies(
   );
   await engine.run('drop table repeated');
   if (known.length > 0) {
-    await engine.run(
-      `delete from copies where (${PLACE}) in (select (${PLACE}) from ${parquet(known.map((key) => storage.locate(key)))})`,
-    );
+    await engine.run(`delete from copies where (${PLACE}) in (select (${PLACE}) from ${parquet(known)})`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { sqlText } from '../archive/sql-text.ts';
+import { type Lease, withLease } from '../platform/storage.ts';
 import type { BatchDeps } from './advance.ts';
 
 /** Leaves the other core to Postgres and to the decisions. */
@@ -27,6 +28,14 @@ export async function withEngine<Result>(
     engine.closeSync();
     instance.closeSync();
   }
+}
+
+/** The same with a lease on objects of the storage: what `work` reads stays where it is until it is done. */
+export async function withEngineAndFiles<Result>(
+  deps: Pick<BatchDeps, 'scratch' | 'memoryLimit' | 'storage'>,
+  work: (engine: DuckDBConnection, lease: Lease) => Promise<Result>,
+): Promise<Result> {
+  return withLease(deps.storage, (lease) => withEngine(deps, (engine) => work(engine, lease)));
 }
 
 /** Rows as objects, with BIGINT as numbers. */

@@ -6,7 +6,7 @@ import { compilePolicy, type Policy, type PolicySource } from '../attribution/po
 import { checkPlayId, explainedBy, type PlayExplanation, type ServedPlay } from '../merge/explained-play.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import type { BatchDeps } from './advance.ts';
-import { withEngine } from './engine.ts';
+import { withEngineAndFiles } from './engine.ts';
 import { findChains, loadCopies, readFacts, type Records } from './facts.ts';
 import { ClassCodes } from './key-rows.ts';
 import { filesOf, type StoredPosition } from './snapshot.ts';
@@ -58,12 +58,13 @@ async function explainFromArchive(
   { served, positions, copies }: Loaded,
   policy: Policy,
 ): Promise<{ explanation: Explanation | null; recordsRead: number }> {
-  const { pool, storage } = deps;
+  const { pool } = deps;
   const { profile_id: profileId, work_id: workId } = served;
   const rules = policy.rules.batch;
   const bucket = bucketOf(profileId);
-  const records: Records = { files: await filesOf(pool, positions), storage, from: bucket, to: bucket };
-  return withEngine(deps, async (engine) => {
+  const files = await filesOf(pool, positions);
+  return withEngineAndFiles(deps, async (engine, lease) => {
+    const records: Records = { files, lease, from: bucket, to: bucket };
     await loadCopies(engine, copies, records);
     await engine.run(
       `create temp table keys as

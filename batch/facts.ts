@@ -1,15 +1,16 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { ManifestFile } from '../archive/manifest.ts';
+import { asObjects, type ManifestFile } from '../archive/manifest.ts';
 import type { Rules } from '../attribution/policy.ts';
 import { DAY, utcDay } from '../attribution/time.ts';
-import type { Storage } from '../platform/storage.ts';
+import type { Lease } from '../platform/storage.ts';
 import { parquet, PLACE, rowsOf } from './engine.ts';
 import { FACT_COLUMNS, FACT_ORDER, FactChunk, KeyRows } from './key-rows.ts';
 
 /** Where a unit's records are. */
 export interface Records {
   files: readonly ManifestFile[];
-  storage: Storage;
+  /** Lends them as files of this machine. */
+  lease: Lease;
   /** The unit's buckets, both ends included. */
   from: number;
   to: number;
@@ -19,14 +20,18 @@ export interface Records {
  * The unit's records with an event between two times, copies left out, as a relation; null where no file has any. The table
  * `copies` holds the places of the unit's copies.
  */
-export function recordsBetween({ files, storage, from, to }: Records, begin: number, end: number): string | null {
+export async function recordsBetween(
+  { files, lease, from, to }: Records,
+  begin: number,
+  end: number,
+): Promise<string | null> {
   const holding = files.filter(
     (file) => (file.minEventTime ?? Infinity) <= end && (file.maxEventTime ?? -Infinity) >= begin,
   );
   if (holding.length === 0) return null;
   const [firstDay, lastDay] = [begin, end].map((time) => `DATE '${utcDay(Math.max(0, time))}'`);
   return `(
-    select * from ${parquet(holding.map((file) => storage.locate(file.path)))}
+    select * from ${parquet(await lease.take(asObjects(holding)))}
     where bucket between ${from} and ${to} and day between ${firstDay} and ${lastDay}
       and event_time between ${begin} and ${end} and (${PLACE}) not in (select (${PLACE}) from copies)
   )`;
@@ -34,11 +39,11 @@ export function recordsBetween({ files, storage, from, to }: Records, begin: num
 
 /** Loads the places of the unit's copies. */
 export async function loadCopies(engine: DuckDBConnection, known: readonly string[], records: Records): Promise<void> {
-  const { storage, from, to } = records;
+  const { lease, from, to } = records;
   const source =
     known.length === 0
       ? `(select ''::VARCHAR as topic, 0 as partition, 0 as log, 0::BIGINT as "offset", 0 as bucket where false)`
-      : parquet(known.map((key) => storage.locate(key)));
+      : parquet(await lease.take(known.map((key) => ({ key }))));
   await engine.run(`create temp table copies as select ${PLACE} from ${source} where bucket between ${from} and ${to}`);
 }
 
@@ -62,7 +67,7 @@ export async function findChains(engine: DuckDBConnection, records: Records, rul
       engine,
       'select min(lo) as lo, max(hi) as hi from pending',
     );
-    const near = lo === null || hi === null ? null : recordsBetween(records, lo - look, hi + look);
+    const near = lo === null || hi === null ? null : await recordsBetween(records, lo - look, hi + look);
     if (near === null) break;
     await engine.run(
       `create or replace temp table found as
@@ -115,7 +120,7 @@ export async function readFacts(
     'select min(first) as first, max(last) as last from chains',
   );
   if (first === null || last === null) return;
-  const relation = recordsBetween(records, first - Math.max(before, window), last + after);
+  const relation = await recordsBetween(records, first - Math.max(before, window), last + after);
   if (relation === null) return;
   const columns = Object.entries(FACT_COLUMNS).map(([name, sql]) => `${sql} as "${name}"`);
   const result = await engine.stream(

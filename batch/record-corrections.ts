@@ -4,7 +4,7 @@ import { ownCommit } from '../merge/locks.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps, CorrectionsSummary } from './advance.ts';
 import { findCauses } from './causes.ts';
-import { withEngine } from './engine.ts';
+import { withEngineAndFiles } from './engine.ts';
 import { loadCopies, type Records } from './facts.ts';
 import { filesOf, type StoredPosition } from './snapshot.ts';
 import { findDifferences, type OpenDifference, openDifferences, writeCorrections } from './sql/differences.ts';
@@ -87,13 +87,9 @@ async function lookUpCauses(
   open: readonly OpenDifference[],
 ): Promise<Map<string, string>> {
   const policy = source === null ? defaultPolicy : compilePolicy(source);
-  const records: Records = {
-    files: await filesOf(database, positions),
-    storage: deps.storage,
-    from: 0,
-    to: BUCKETS - 1,
-  };
-  return withEngine(deps, async (engine) => {
+  const files = await filesOf(database, positions);
+  return withEngineAndFiles(deps, async (engine, lease) => {
+    const records: Records = { files, lease, from: 0, to: BUCKETS - 1 };
     await loadCopies(engine, copies, records);
     // What the speed layer could have used of its window.
     return findCauses(engine, records, policy.rules.speed, open);

@@ -1,7 +1,7 @@
 /** One side of `bench/reconcile.ts`: prints its seconds, CPU and peak memory. */
 
 import { DuckDBInstance } from '@duckdb/node-api';
-import { readFiles } from '../archive/manifest.ts';
+import { asObjects, readFiles } from '../archive/manifest.ts';
 import { sqlText } from '../archive/sql-text.ts';
 import { defaultPolicy } from '../attribution/policy.ts';
 import { beginAttempt } from '../batch/begin-attempt.ts';
@@ -44,7 +44,7 @@ async function reconcile(): Promise<number> {
 
 /** The last touch of each playback id in 30 days, and its watched time as so many heartbeats. */
 async function plain(database: Pool, archive: Storage): Promise<number> {
-  const files = (await readFiles(database)).map((file) => sqlText(archive.locate(file.path)));
+  const files = (await archive.lend().take(asObjects(await readFiles(database)))).map(sqlText);
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '2',
     memory_limit: '2GB',

@@ -6,9 +6,9 @@ import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
-import { openLocalStorage } from '../platform/storage.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { ArchiveMetrics } from '../streaming/archive-metrics.ts';
+import { openStorage } from '../platform/open-storage.ts';
 import { ROLL_LIMITS, startArchiver } from '../streaming/archiver.ts';
 import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
 
@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
       brokers: addresses.kafka.brokers,
       kafka: createKafka({ ...addresses.kafka, clientId: 'whence-archive', log }),
       pool,
-      storage: await openLocalStorage(settings.dataDir),
+      storage: await openStorage(settings),
       log,
       acceptDataLoss: options.acceptDataLoss,
       roll: { ms: options.rollSeconds * 1000 },

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { DatasetOutcome } from '../activities/dataset-activities.ts';
 import { listDatasets } from '../batch/datasets/list-datasets.ts';
 import { verifyDataset } from '../batch/datasets/verify-dataset.ts';
-import { openLocalStorage } from '../platform/storage.ts';
+import { openStorage } from '../platform/open-storage.ts';
 import type { buildDataset, BuildDatasetInput, BuildDatasetProgress } from '../workflows/build-dataset.ts';
 import { followWorkflow } from './follow.ts';
 import { grouped, print, printJson, say, table } from './output.ts';
@@ -101,7 +101,7 @@ async function list({ json }: { json?: true }): Promise<void> {
 
 async function verify(name: string, options: { datasetVersion?: number; json?: true }): Promise<void> {
   await withDatabase('dataset', async ({ pool, settings }) => {
-    const storage = await openLocalStorage(settings.dataDir);
+    const storage = await openStorage(settings);
     const verified = await verifyDataset({ pool, storage }, name, options.datasetVersion);
     const { version, shards, examples, faults } = verified;
     if (faults.length > 0) process.exitCode = 1;

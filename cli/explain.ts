@@ -5,7 +5,7 @@ import { WEIGHT_UNITS } from '../attribution/models.ts';
 import type { Source } from '../attribution/plays.ts';
 import { explainBatchPlay } from '../batch/explain-play.ts';
 import { checkPlayId, type PlayExplanation, type ServedPlay } from '../merge/explained-play.ts';
-import { openLocalStorage } from '../platform/storage.ts';
+import { openStorage } from '../platform/open-storage.ts';
 import { explainPlay } from '../streaming/explain-play.ts';
 import { print, printable, printJson, table } from './output.ts';
 import { withDatabaseAndKafka } from './servers.ts';
@@ -36,7 +36,7 @@ Some ids to try:
       withDatabaseAndKafka(
         'explain',
         async ({ pool, kafka, settings }) => {
-          const storage = await openLocalStorage(settings.dataDir);
+          const storage = await openStorage(settings);
           const byBatch = await explainBatchPlay({ pool, storage, scratch: os.tmpdir() }, id);
           const explained = byBatch ?? (await explainPlay(pool, kafka, id));
           if (json) printJson(asJson(explained));

@@ -7,7 +7,7 @@ import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
-import { openLocalStorage } from '../platform/storage.ts';
+import { openStorage } from '../platform/open-storage.ts';
 import { startWorker } from '../worker/start-worker.ts';
 import { installRuntime } from '../worker/temporal-log.ts';
 import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
@@ -41,7 +41,11 @@ async function run(options: Options): Promise<void> {
   const settings = readSettings(process.env);
   const { databaseUrl, temporal } = await resolveAddresses(settings, ['postgres', 'temporal'], say);
   const policy = await loadPolicy(settings.policyFile);
-  const log = createLogger({ name: 'worker', level: settings.logLevel, secrets: secretsOf({ databaseUrl, temporal }) });
+  const log = createLogger({
+    name: 'worker',
+    level: settings.logLevel,
+    secrets: secretsOf({ databaseUrl, temporal, s3: settings.s3 }),
+  });
   const pool = await openPool({
     databaseUrl,
     applicationName: 'whence-worker',
@@ -55,7 +59,7 @@ async function run(options: Options): Promise<void> {
   const scratch = await fs.mkdtemp(path.join(scratches, 'worker-'));
   try {
     await checkSchema(pool);
-    const storage = await openLocalStorage(settings.dataDir);
+    const storage = await openStorage(settings);
     installRuntime(log);
     const worker = await startWorker({
       temporal,

@@ -74,6 +74,41 @@ export const databaseUrl = z
   .refine(isPostgresUrl, { error: () => 'postgres://user:password@host:port/database' })
   .optional();
 
+const BUCKET_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/;
+const BUCKET_PREFIX = /^([A-Za-z0-9_=-][A-Za-z0-9._=-]*\/)*$/;
+
+/** A bucket, and what the keys in it begin with: "" or a text that ends with "/". */
+export const bucketUrl = z
+  .string()
+  .transform((value, context) => {
+    const [, bucket, folders = ''] = BUCKET_URL.exec(value) ?? [];
+    const prefix = folders === '' || folders.endsWith('/') ? folders : `${folders}/`;
+    if (bucket !== undefined && BUCKET_PREFIX.test(prefix)) return { bucket, prefix };
+    context.addIssue({ code: 'custom', message: 's3://bucket or s3://bucket/prefix (a folder is WHENCE_DATA_DIR)' });
+    return z.NEVER;
+  })
+  .optional();
+
+export const httpUrl = z
+  .string()
+  .refine((value) => /^https?:\/\/./.test(value) && URL.canParse(value), {
+    error: () => 'http://host:port or https://host',
+  })
+  .optional();
+
+const UNITS: Readonly<Record<string, number>> = { MB: 1e6, GB: 1e9, TB: 1e12 };
+
+/** In bytes. */
+export const size = z
+  .string()
+  .transform((value, context) => {
+    const [, digits, unit] = /^(\d+(?:\.\d+)?) ?(MB|GB|TB)$/i.exec(value) ?? [];
+    if (digits !== undefined) return Math.round(Number(digits) * UNITS[unit.toUpperCase()]);
+    context.addIssue({ code: 'custom', message: 'a size such as 20GB or 500MB' });
+    return z.NEVER;
+  })
+  .optional();
+
 function commaList(value: string): string[] {
   return value
     .split(',')

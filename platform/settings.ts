@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { redactConnectionStrings } from './redact.ts';
+import type { S3Settings } from './s3-storage.ts';
 import * as read from './setting-readers.ts';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
@@ -27,6 +28,8 @@ export interface Settings {
   kafka: { brokers: string[] | null; tls: TlsFiles | null; sasl: SaslSettings | null };
   temporal: { address: string | null; namespace: string; apiKey: string | null; tls: TlsFiles | null };
   dataDir: string;
+  /** The bucket that holds archive and datasets; null: they are in `dataDir`. */
+  s3: Omit<S3Settings, 'cacheDirectory'> | null;
   policyFile: string | null;
   impressionTopics: TopicSelector[];
   playbackTopics: TopicSelector[];
@@ -77,6 +80,16 @@ const environment = z.object({
   TEMPORAL_TLS_CERT: read.file,
   TEMPORAL_TLS_KEY: read.file,
   WHENCE_DATA_DIR: read.text,
+  WHENCE_STORAGE: read.bucketUrl,
+  WHENCE_CACHE_SIZE: read.size,
+  WHENCE_S3_PATH_STYLE: read.flag,
+  AWS_ENDPOINT_URL: read.httpUrl,
+  AWS_ENDPOINT_URL_S3: read.httpUrl,
+  AWS_REGION: read.text,
+  AWS_DEFAULT_REGION: read.text,
+  AWS_ACCESS_KEY_ID: read.text,
+  AWS_SECRET_ACCESS_KEY: read.text,
+  AWS_SESSION_TOKEN: read.text,
   WHENCE_POLICY: read.file,
   WHENCE_IMPRESSION_TOPICS: read.topicSelectors,
   WHENCE_PLAYBACK_TOPICS: read.topicSelectors,
@@ -87,7 +100,13 @@ const environment = z.object({
 });
 type Environment = z.output<typeof environment>;
 
-const SECRET_NAMES = new Set(['KAFKA_SASL_PASSWORD', 'TEMPORAL_API_KEY']);
+const SECRET_NAMES = new Set([
+  'KAFKA_SASL_PASSWORD',
+  'TEMPORAL_API_KEY',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+]);
 
 /**
  * Reads and validates the whole environment (DESIGN §9). A variable that is set to nothing counts as not set. Paths are
@@ -96,8 +115,11 @@ const SECRET_NAMES = new Set(['KAFKA_SASL_PASSWORD', 'TEMPORAL_API_KEY']);
  * @throws SettingsError which lists every problem at once, without the value of any secret
  */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
-  const given = Object.fromEntries(
-    Object.keys(environment.shape).flatMap((name) => (env[name]?.trim() ? [[name, env[name].trim()]] : [])),
+  const given: Record<string, string> = Object.fromEntries(
+    Object.keys(environment.shape)
+      // Who keeps everything in a folder may have the variables of AWS for other programs.
+      .filter((name) => !name.startsWith('AWS_') || env['WHENCE_STORAGE']?.trim())
+      .flatMap((name) => (env[name]?.trim() ? [[name, env[name].trim()]] : [])),
   );
   const parsed = environment.safeParse(given);
   const problems: SettingProblem[] = (parsed.error?.issues ?? []).map((issue) => {
@@ -124,6 +146,7 @@ function assemble(env: Environment): Settings {
       tls: temporalTls ?? (apiKey !== null && env.TEMPORAL_TLS !== false ? {} : null),
     },
     dataDir: path.resolve(env.WHENCE_DATA_DIR ?? '.whence'),
+    s3: s3(env),
     policyFile: env.WHENCE_POLICY ?? null,
     impressionTopics: env.WHENCE_IMPRESSION_TOPICS ?? ['impressions'],
     playbackTopics: env.WHENCE_PLAYBACK_TOPICS ?? ['playback'],
@@ -139,11 +162,18 @@ export interface HoldsSecrets {
   databaseUrl?: string | null;
   kafka?: { sasl: SaslSettings | null };
   temporal?: { apiKey: string | null };
+  s3?: Settings['s3'];
 }
 
 /** The values that must never be seen in a log: for `createLogger`. */
-export function secretsOf({ databaseUrl, kafka, temporal }: HoldsSecrets): string[] {
-  const secrets = [...databasePasswords(databaseUrl ?? null), kafka?.sasl?.password, temporal?.apiKey];
+export function secretsOf({ databaseUrl, kafka, temporal, s3 }: HoldsSecrets): string[] {
+  const secrets = [
+    ...databasePasswords(databaseUrl ?? null),
+    kafka?.sasl?.password,
+    temporal?.apiKey,
+    s3?.credentials?.secretAccessKey,
+    s3?.credentials?.sessionToken,
+  ];
   return secrets.filter((secret) => typeof secret === 'string');
 }
 
@@ -177,7 +207,40 @@ function problemsBetween(env: Record<string, string | undefined>): SettingProble
     if (env[`${prefix}_CERT`] !== undefined) need(`${prefix}_KEY`, `${prefix}_CERT is set`);
     if (env[`${prefix}_KEY`] !== undefined) need(`${prefix}_CERT`, `${prefix}_KEY is set`);
   }
+  if (env['WHENCE_STORAGE'] !== undefined) {
+    if (env['AWS_ACCESS_KEY_ID'] !== undefined) need('AWS_SECRET_ACCESS_KEY', 'AWS_ACCESS_KEY_ID is set');
+    if (env['AWS_SECRET_ACCESS_KEY'] !== undefined) need('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY is set');
+    const known = ['AWS_DEFAULT_REGION', 'AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3'].some(
+      (name) => env[name] !== undefined,
+    );
+    if (!known)
+      need('AWS_REGION', 'WHENCE_STORAGE is a bucket of AWS (of another store, AWS_ENDPOINT_URL is to be set)');
+  }
   return problems;
+}
+
+const CACHE_BYTES = 20_000_000_000;
+
+function s3(env: Environment): Settings['s3'] {
+  if (env.WHENCE_STORAGE === undefined) return null;
+  const {
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN: sessionToken,
+  } = env;
+  const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL ?? null;
+  return {
+    ...env.WHENCE_STORAGE,
+    // A store of one's own has no regions, but signatures name one.
+    region: env.AWS_REGION ?? env.AWS_DEFAULT_REGION ?? 'us-east-1',
+    endpoint,
+    pathStyle: env.WHENCE_S3_PATH_STYLE ?? endpoint !== null,
+    credentials:
+      accessKeyId === undefined || secretAccessKey === undefined
+        ? null
+        : { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
+    cacheBytes: env.WHENCE_CACHE_SIZE ?? CACHE_BYTES,
+  };
 }
 
 function sasl(env: Environment): SaslSettings | null {

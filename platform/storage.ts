@@ -29,8 +29,37 @@ export interface Storage {
    * @throws NoSuchObjectError
    */
   size(key: string): Promise<number>;
-  /** Where a program such as DuckDB finds the object: a path here, a URL in an object store. */
+  /** Where people find the object: a path here, a URL in an object store. */
   locate(key: string): string;
+  /** Lends objects as files of this machine, for a program such as DuckDB. */
+  lend(): Lease;
+}
+
+/** An object to be lent. With its SHA-256 (hex) it may come from a cache, and is checked where it is fetched. */
+export interface LentObject {
+  key: string;
+  sha256?: string;
+}
+
+/** Files of this machine that stay as they are until the lease ends. */
+export interface Lease {
+  /**
+   * Their paths, in the same order.
+   *
+   * @throws NoSuchObjectError, DamagedObjectError
+   */
+  take(objects: readonly LentObject[]): Promise<string[]>;
+  end(): Promise<void>;
+}
+
+/** Runs `work` with a lease, which ends with it. */
+export async function withLease<Result>(storage: Storage, work: (lease: Lease) => Promise<Result>): Promise<Result> {
+  const lease = storage.lend();
+  try {
+    return await work(lease);
+  } finally {
+    await lease.end();
+  }
 }
 
 export interface PutOptions {
@@ -61,6 +90,22 @@ export class ObjectExistsError extends Error {
   }
 }
 
+/** What was fetched is not what was published. */
+export class DamagedObjectError extends Error {
+  override readonly name = 'DamagedObjectError';
+  constructor(key: string, root: string, found: string, expected: string) {
+    super(
+      `The object ${key} in ${root} has the SHA-256 ${found}, expected ${expected}; restore it from a backup, or an earlier ` +
+        'version of the bucket',
+    );
+  }
+}
+
+/** @throws InvalidKeyError */
+export function checkKey(key: string): void {
+  if (!KEY.test(key)) throw new InvalidKeyError(key);
+}
+
 /** Objects being written; no key begins with a dot. */
 const INCOMING = '.incoming';
 const LEFTOVER_AGE_MS = 24 * 3_600_000;
@@ -77,7 +122,7 @@ export async function openLocalStorage(directory: string): Promise<Storage> {
   await removeLeftovers(incoming);
 
   const locate = (key: string) => {
-    if (!KEY.test(key)) throw new InvalidKeyError(key);
+    checkKey(key);
     return path.join(root, key);
   };
   const place = async (key: string, aside: string, { ifAbsent = false }: PutOptions) => {
@@ -98,6 +143,7 @@ export async function openLocalStorage(directory: string): Promise<Storage> {
 
   return {
     locate,
+    lend: () => ({ take: async (objects) => objects.map(({ key }) => locate(key)), end: async () => {} }),
     async put(key, data, options = {}) {
       locate(key);
       const aside = path.join(incoming, randomUUID());

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { sha256Of } from '../../archive/publish.ts';
 import { withTransaction } from '../../platform/postgres.ts';
 import type { BatchDeps } from '../advance.ts';
-import { withEngine } from '../engine.ts';
+import { withEngineAndFiles } from '../engine.ts';
 import { loadCopies, type Records } from '../facts.ts';
 import { filesOf } from '../snapshot.ts';
 import { readOpenBuild, readUnits, shardName, type ShardResult, type StoredBuild } from './builds.ts';
@@ -56,10 +56,12 @@ export async function buildShard(
   if (spec === undefined) throw new DatasetBuildGoneError(build);
   const code = await codeVersion();
   const files = await filesOf(pool, open.pins.positions);
-  const records: Records = { files, storage, from: spec.from_bucket, to: spec.to_bucket };
   const aside = path.join(scratch, `${randomUUID()}.${EXTENSIONS[open.request.format]}`);
   try {
-    const made = await write(deps, open, records, aside, { signal, onStep });
+    const made = await write(deps, open, { files, from: spec.from_bucket, to: spec.to_bucket }, aside, {
+      signal,
+      onStep,
+    });
     const { size: bytes } = await fs.stat(aside);
     const sha256 = await sha256Of(aside);
     await onStep('written');
@@ -95,7 +97,7 @@ export async function buildShard(
 async function write(
   deps: BatchDeps,
   { request, pins }: StoredBuild,
-  records: Records,
+  part: Omit<Records, 'lease'>,
   file: string,
   { signal, onStep }: ShardOptions & Required<Pick<ShardOptions, 'onStep'>>,
 ): Promise<Counts & { statistics: Statistics }> {
@@ -119,7 +121,8 @@ async function write(
   const statistics = new StatisticsSum();
   let shard: ShardFile | undefined;
   try {
-    await withEngine(deps, async (engine) => {
+    await withEngineAndFiles(deps, async (engine, lease) => {
+      const records: Records = { ...part, lease };
       signal?.throwIfAborted();
       await onStep('prepare');
       await loadCopies(engine, pins.copies, records);

@@ -44,7 +44,7 @@ export async function findKeys(
   { begin, end }: ReadTimes,
 ): Promise<Preview> {
   await engine.run('create temp table keys (key INTEGER, profile_id VARCHAR, work_id VARCHAR)');
-  const seen = recordsBetween(records, begin, end - 1);
+  const seen = await recordsBetween(records, begin, end - 1);
   if (seen === null) return { impressions: 0, categories: new Map() };
   await engine.run(
     `insert into keys
@@ -79,7 +79,7 @@ export async function readKeys(
   onKey: (key: ReadKey) => void,
   onChunk: () => Promise<void>,
 ): Promise<void> {
-  const relation = recordsBetween(records, ...everything(records));
+  const relation = await recordsBetween(records, ...everything(records));
   if (relation === null) return;
   const columns = Object.entries(FACT_COLUMNS).map(([name, sql]) => `${sql} as "${name}"`);
   const result = await engine.stream(

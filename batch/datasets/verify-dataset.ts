@@ -1,3 +1,4 @@
+import { withLease } from '../../platform/storage.ts';
 import type { BatchDeps } from '../advance.ts';
 import { BatchRequestError } from '../errors.ts';
 import { accountedFor, addCounts, noCounts } from './key-examples.ts';
@@ -98,7 +99,9 @@ async function faultsOfShard(
   differs('a length in bytes of', bytes.length, shard.bytes);
   differs('the SHA-256', sha256OfBytes(bytes), shard.sha256);
   try {
-    const found = await lookIntoShard(format, bytes, storage.locate(key));
+    const found = await withLease(storage, async (lease) =>
+      lookIntoShard(format, bytes, (await lease.take([{ key }]))[0]),
+    );
     differs('the schema', found.schema, schema.map(({ name, type }) => `${name} ${type}`).join(', '));
     differs('rows:', found.rows, shard.examples);
     differs('positives:', found.positives, shard.positives);

@@ -1,25 +1,26 @@
 /** What tests ask of the archive of a world, and the archiver in the test's own process. */
 
 import { createHash } from 'node:crypto';
-import fs from 'node:fs/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { KafkaMessage } from 'kafkajs';
 import { expect } from 'vitest';
 import { bucketOf } from '../../archive/bucket.ts';
 import { prefixOf } from '../../archive/file.ts';
-import { findInstallation, readFiles, type ManifestFile } from '../../archive/manifest.ts';
+import { asObjects, findInstallation, readFiles, type ManifestFile } from '../../archive/manifest.ts';
 import { rebuildManifest } from '../../archive/rebuild.ts';
 import type { Event } from '../../attribution/events.ts';
 import { parseRecord } from '../../attribution/validate.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { openLocalStorage, type Storage } from '../../platform/storage.ts';
+import { openStorage } from '../../platform/open-storage.ts';
+import { readSettings } from '../../platform/settings.ts';
+import type { Storage } from '../../platform/storage.ts';
 import { startArchiver, type Archiver, type ArchiverOptions } from '../../streaming/archiver.ts';
 import type { World } from '../streaming/world.ts';
 
 export type Row = Record<string, string | number | boolean | null>;
 
 export function storageOf(world: World): Promise<Storage> {
-  return openLocalStorage(world.dataDir);
+  return openStorage(readSettings(world.env));
 }
 
 export async function createSilentArchiver(world: World, options: Partial<ArchiverOptions> = {}): Promise<Archiver> {
@@ -54,8 +55,10 @@ export async function manifestOf(world: World): Promise<Omit<ManifestFile, 'file
 /** All rows of the files that the manifest names, by place. */
 export async function archivedRows(world: World, filter?: Parameters<typeof readFiles>[1]): Promise<Row[]> {
   const storage = await storageOf(world);
-  const files = (await readFiles(world.pool, filter)).map(({ path }) => `'${storage.locate(path)}'`);
-  if (files.length === 0) return [];
+  const objects = asObjects(await readFiles(world.pool, filter));
+  if (objects.length === 0) return [];
+  const lease = storage.lend();
+  const files = (await lease.take(objects)).map((file) => `'${file}'`);
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
   const reader = await connection.runAndReadAll(
@@ -64,6 +67,7 @@ export async function archivedRows(world: World, filter?: Parameters<typeof read
   const rows = reader.getRowObjectsJS();
   connection.closeSync();
   instance.closeSync();
+  await lease.end();
   return rows.map((row) =>
     Object.fromEntries(Object.entries(row).map(([k, v]) => [k, typeof v === 'bigint' ? Number(v) : v])),
   ) as Row[];
@@ -134,7 +138,7 @@ export async function expectManifest(world: World): Promise<void> {
     const name = `${file.topic}/${file.partition}/${file.log}`;
     expect(file.from).toBe(ends.get(name) ?? 0);
     ends.set(name, file.to);
-    const bytes = await fs.readFile(storage.locate(file.path));
+    const bytes = await storage.get(file.path);
     expect(bytes.length).toBe(file.bytes);
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(file.sha256);
   }

@@ -12,7 +12,7 @@ import { createKafka } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool } from '../../platform/postgres.ts';
 import { readSettings } from '../../platform/settings.ts';
-import { openLocalStorage } from '../../platform/storage.ts';
+import { openStorage } from '../../platform/open-storage.ts';
 import { startArchiver } from '../../streaming/archiver.ts';
 
 const [signal, step, nth] = process.argv.slice(2);
@@ -25,7 +25,7 @@ const archiver = await startArchiver({
   brokers,
   kafka: createKafka({ brokers, clientId: 'whence-crashing', log }),
   pool: await openPool({ databaseUrl: settings.databaseUrl ?? '', applicationName: 'whence-crashing', log }),
-  storage: await openLocalStorage(settings.dataDir),
+  storage: await openStorage(settings),
   log,
   roll: { rows: 400, ms: 500 },
   sessionTimeoutMs: 1_500,

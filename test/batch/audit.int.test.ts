@@ -30,7 +30,7 @@ beforeAll(async () => {
   const little = await LittleWorld.create(ground, log);
   await little.archive('events', 0, Infinity);
   const { positions } = await readSnapshot(ground.pool);
-  records = { files: await filesOf(ground.pool, positions), storage: ground.storage, from: 0, to: 255 };
+  records = { files: await filesOf(ground.pool, positions), lease: ground.storage.lend(), from: 0, to: 255 };
 });
 afterAll(() => ground.stop());
 

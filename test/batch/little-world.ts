@@ -34,7 +34,8 @@ export interface Ground {
   stop(): Promise<void>;
 }
 
-export async function openGround(): Promise<Ground> {
+/** @param open the storage, where it is to be another than the local folder */
+export async function openGround(open = openLocalStorage): Promise<Ground> {
   const stack = await startTestStack({ services: ['postgres'] });
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'whence-test', log: silentLogger(), max: 8 });
@@ -43,7 +44,7 @@ export async function openGround(): Promise<Ground> {
   return {
     pool,
     databaseUrl,
-    storage: await openLocalStorage(path.join(directory, 'data')),
+    storage: await open(path.join(directory, 'data')),
     writer,
     directory,
     async stop() {

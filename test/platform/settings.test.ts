@@ -26,6 +26,7 @@ describe('the settings', () => {
       kafka: { brokers: null, tls: null, sasl: null },
       temporal: { address: null, namespace: 'default', apiKey: null, tls: null },
       dataDir: path.resolve('.whence'),
+      s3: null,
       policyFile: null,
       impressionTopics: ['impressions'],
       playbackTopics: ['playback'],
@@ -34,6 +35,44 @@ describe('the settings', () => {
       logLevel: 'info',
       metricsPort: null,
     });
+  });
+
+  test('name a bucket: of AWS by its region, of another store by its address', () => {
+    const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'a-secret' };
+    expect(readSettings({ WHENCE_STORAGE: 's3://plays', AWS_DEFAULT_REGION: 'eu-west-1' }).s3).toEqual({
+      bucket: 'plays',
+      prefix: '',
+      region: 'eu-west-1',
+      endpoint: null,
+      pathStyle: false,
+      credentials: null,
+      cacheBytes: 20e9,
+    });
+    const store = {
+      WHENCE_STORAGE: 's3://plays/a/b',
+      AWS_ENDPOINT_URL: 'http://store:9000',
+      WHENCE_CACHE_SIZE: '1.5 GB',
+    };
+    const { s3 } = readSettings({ ...store, ...keys });
+    expect(s3).toMatchObject({ prefix: 'a/b/', endpoint: 'http://store:9000', pathStyle: true, cacheBytes: 1.5e9 });
+    expect(secretsOf({ s3 })).toEqual(['a-secret']);
+    expect(readSettings({ ...store, WHENCE_S3_PATH_STYLE: 'false' }).s3?.pathStyle).toBe(false);
+  });
+
+  test('say all that is wrong with a bucket at once, and nothing of variables that are for other programs', () => {
+    const { problems } = problemsOf({
+      WHENCE_STORAGE: 'gs://plays',
+      WHENCE_CACHE_SIZE: 'much',
+      AWS_SECRET_ACCESS_KEY: 'a-secret',
+    });
+    expect(problems.map(({ name }) => name).sort()).toEqual([
+      'AWS_ACCESS_KEY_ID',
+      'AWS_REGION',
+      'WHENCE_CACHE_SIZE',
+      'WHENCE_STORAGE',
+    ]);
+    expect(JSON.stringify(problems)).not.toContain('a-secret');
+    expect(readSettings({ AWS_ENDPOINT_URL: 'somewhere', AWS_ACCESS_KEY_ID: 'id' }).s3).toBeNull();
   });
 
   test('treat a variable that is set to nothing as not set', () => {

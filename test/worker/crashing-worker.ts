@@ -8,12 +8,13 @@ import { defaultPolicy } from '../../attribution/policy.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool } from '../../platform/postgres.ts';
 import { readSettings } from '../../platform/settings.ts';
-import { openLocalStorage } from '../../platform/storage.ts';
+import { openStorage } from '../../platform/open-storage.ts';
 import { startWorker } from '../../worker/start-worker.ts';
 import { installRuntime } from '../../worker/temporal-log.ts';
 
 const [wanted] = process.argv.slice(2);
-const { databaseUrl, dataDir, temporal, taskQueue } = readSettings(process.env);
+const settings = readSettings(process.env);
+const { databaseUrl, dataDir, temporal, taskQueue } = settings;
 const log = silentLogger();
 installRuntime(log);
 
@@ -28,7 +29,7 @@ const worker = await startWorker({
   taskQueue,
   deps: {
     pool: await openPool({ databaseUrl: databaseUrl ?? '', applicationName: 'whence-crashing', log }),
-    storage: await openLocalStorage(dataDir),
+    storage: await openStorage(settings),
     policy: defaultPolicy,
     log,
     scratch: dataDir,
