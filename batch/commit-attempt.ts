@@ -8,6 +8,8 @@ import type { BatchDeps, CommitSummary } from './advance.ts';
 import type { UnitResult } from './compute-unit.ts';
 import { AttemptGoneError, AuditFailedError, BatchRequestError, CommitLostError } from './errors.ts';
 import type { StoredPosition } from './snapshot.ts';
+import { faultsOfStaged, sumStaged } from './sql/audit-staged.ts';
+import { faultsOfVolumes } from './sql/audit-volumes.ts';
 import { findAffectedKeys, findChanges } from './sql/changes.ts';
 import { addVersion, coverDays, moveHead, writeChanges } from './sql/write-version.ts';
 
@@ -46,7 +48,7 @@ export async function commitAttempt(
   attempt: number,
   { onStep = () => {} }: CommitOptions = {},
 ): Promise<CommitSummary> {
-  const summary = await withTransaction(pool, async (client) => {
+  const committing = withTransaction(pool, async (client) => {
     await ownCommit(client);
     const open = await lockAttempt(client, attempt);
     if (open.committed !== null) return open.committed;
@@ -71,6 +73,8 @@ export async function commitAttempt(
     await addVersion(client, open, version);
     const playsChanged = await writeChanges(client, version);
     const days = await coverDays(client, open, version);
+    const volumes = await faultsOfVolumes(client, open.days, open.watermark);
+    if (volumes.length > 0) throw new AuditFailedError(volumes);
     await moveHead(client, open, version, stitchingGap, finalAfter);
     await onStep('written');
     await settleDiscoveries(client, affected);
@@ -87,6 +91,10 @@ export async function commitAttempt(
     await noteCommitted(client, attempt, done);
     await onStep('before commit');
     return done;
+  });
+  const summary = await committing.catch(async (error: unknown) => {
+    if (error instanceof AuditFailedError) await noteFailure(pool, attempt, error);
+    throw error;
   });
   await onStep('committed');
   return summary;
@@ -127,7 +135,23 @@ async function checkUnits(database: Queryable, attempt: number): Promise<void> {
     throw new Error(`Attempt ${attempt} cannot be committed: units ${missing.join(', ')} are not computed`);
   }
   const findings = rows.flatMap(({ result }) => result?.findings ?? []);
+  const staged = await sumStaged(database, attempt);
+  const changed = rows.flatMap(({ unit, result }) => {
+    const { plays, hashes } = staged.get(unit) ?? { plays: 0, hashes: '0' };
+    if (result === null || (plays === result.staged.plays && hashes === result.staged.hashes)) return [];
+    return [`unit ${unit} is not what was audited: ${result.staged.plays} plays were audited, ${plays} are there`];
+  });
+  if (changed.length > 0) findings.push(...changed, ...(await faultsOfStaged(database, attempt)));
   if (findings.length > 0) throw new AuditFailedError(findings);
+}
+
+/** Beside the transaction, which is rolled back: what was wrong stays readable when the attempt is gone. */
+async function noteFailure(database: Queryable, attempt: number, { message }: AuditFailedError): Promise<void> {
+  await database.query(
+    `insert into whence.audit_failures (days, parent, cause, actor, owner, failure)
+     select days, parent, cause, actor, owner, $2 from whence.batch_attempts where attempt = $1`,
+    [attempt, message],
+  );
 }
 
 async function noteCommitted(database: Queryable, attempt: number, done: CommitSummary): Promise<void> {

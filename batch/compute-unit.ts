@@ -16,6 +16,7 @@ import { narrowed } from './narrow.ts';
 import { policyOfPlay } from './policy-of-play.ts';
 import { dayNumber } from './reach.ts';
 import { filesOf, type StoredPosition } from './snapshot.ts';
+import { type StagedSum, sumStaged } from './sql/audit-staged.ts';
 import type { UnitSpec } from './units.ts';
 
 /** A crash or a fault can be put between any two steps, by tests. */
@@ -35,6 +36,8 @@ export interface UnitResult {
   events: number;
   /** What the audit found wrong. */
   findings: string[];
+  /** What was staged, as it was audited. */
+  staged: StagedSum;
 }
 
 interface OpenAttempt {
@@ -247,7 +250,7 @@ async function stage(
   { pool }: BatchDeps,
   attempt: number,
   unit: number,
-  work: (write: (plays: readonly StagedPlay[]) => Promise<void>) => Promise<Omit<UnitResult, 'plays'>>,
+  work: (write: (plays: readonly StagedPlay[]) => Promise<void>) => Promise<Omit<UnitResult, 'plays' | 'staged'>>,
 ): Promise<UnitResult> {
   return withTransaction(pool, async (client) => {
     // Whoever commits or gives up the attempt waits for us, or we find it gone; a second worker on this unit waits too.
@@ -263,7 +266,8 @@ async function stage(
       plays += rows.length;
       if (rows.length > 0) await writeStaged(client, attempt, unit, rows);
     });
-    const result = { ...done, plays };
+    const staged = (await sumStaged(client, attempt, unit)).get(unit) ?? { plays: 0, hashes: '0' };
+    const result: UnitResult = { ...done, plays, staged };
     await client.query('update whence.batch_units set result = $3 where attempt = $1 and unit = $2', [
       attempt,
       unit,

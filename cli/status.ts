@@ -192,7 +192,7 @@ function printStream({ tasks, totals, since_commit_ms, watermark_delay_ms }: Str
   if (watermark_delay_ms !== null) print(`  watermark     ${duration(watermark_delay_ms)} behind the clock`);
 }
 
-function printBatch({ version, covered_days, open_days }: BatchStatus): void {
+function printBatch({ version, covered_days, open_days, failed_days }: BatchStatus): void {
   print('', 'Batch:');
   if (version === null) print('  no day is reconciled yet (npx whence reconcile --day DAY)');
   else {
@@ -207,6 +207,11 @@ function printBatch({ version, covered_days, open_days }: BatchStatus): void {
   const named = open_days.slice(0, NAMED_DAYS).map(openDayText);
   const more = open_days.length - named.length;
   print(`  open days     ${[...named, ...(more > 0 ? [`and ${grouped(more)} more`] : [])].join('; ') || 'none'}`);
+  for (const { day, failed_at, failure } of failed_days) {
+    print(
+      `  audit failed  ${day}, ${duration(Date.now() - failed_at.getTime())} ago: ${failure.replaceAll(/\n\s*/g, ' ')}`,
+    );
+  }
 }
 
 function openDayText({ day, covered, plays, open_plays, dirty_keys }: OpenDay): string {

@@ -26,6 +26,15 @@ export interface BatchStatus {
   covered_days: number;
   /** The latest first. */
   open_days: OpenDay[];
+  /** Days of which the latest attempt failed its audits; the latest first. */
+  failed_days: FailedDay[];
+}
+
+export interface FailedDay {
+  day: string;
+  failed_at: Date;
+  /** In words. */
+  failure: string;
 }
 
 export async function readBatchStatus(database: Queryable): Promise<BatchStatus> {
@@ -35,7 +44,11 @@ export async function readBatchStatus(database: Queryable): Promise<BatchStatus>
   const { rows: days } = await database.query<OpenDay>(
     'select day, covered, plays, open_plays, dirty_keys from whence.days order by day desc',
   );
+  const { rows: failed } = await database.query<FailedDay>(
+    'select day, failed_at, failure from whence.days where failed_at is not null order by day desc',
+  );
   return {
+    failed_days: failed,
     version: versions[0] ?? null,
     covered_days: days.filter(({ covered }) => covered).length,
     open_days: days.filter(({ covered, open_plays, dirty_keys }) => !covered || open_plays !== 0 || dirty_keys !== 0),

@@ -60,7 +60,7 @@ const TABLES = [
   ['speed_tasks', 'speed_plays', 'key_discoveries', 'daily_shares', 'ledger', 'dead_letters'],
   ['archive_tasks', 'archive_files', 'archive_file_days', 'corrections', 'batch_uncompared'],
   ['batch_versions', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
-  ['batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
+  ['audit_failures', 'volume_exceptions', 'batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
 ].flat();
 
 interface Task {

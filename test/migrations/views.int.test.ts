@@ -36,7 +36,7 @@ const VIEWS = {
   daily_discovery: 'day country sod_surface sod_row_type plays qualified_plays discoveries watched_hours'.split(' '),
   ledger: 'topic partition day consumed applied duplicate late excluded dead_lettered'.split(' '),
   corrections: 'day profile_id work_id play_id cause speed batch generation'.split(' '),
-  days: 'day covered generation committed_at policy plays open_plays dirty_keys'.split(' '),
+  days: 'day covered generation committed_at policy plays open_plays dirty_keys failed_at failure'.split(' '),
   versions: 'version current held committed_at cause actor watermark horizon days_changed plays_changed'.split(' '),
   datasets: 'name version status from_day to_day examples positives path manifest_sha256 created_at'.split(' '),
 };
