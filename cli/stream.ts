@@ -7,6 +7,7 @@ import { HEALTHY } from '../platform/health.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { checkSchema } from '../platform/migrate.ts';
 import { openPool } from '../platform/postgres.ts';
+import { openStorage } from '../platform/open-storage.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
 import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
@@ -76,6 +77,7 @@ async function runHere(options: Options, settings: Settings, addresses: Needed, 
       log,
       acceptDataLoss: options.acceptDataLoss,
       metrics: new SpeedMetrics(metrics.registry, policy),
+      checkpoints: await openCheckpoints(settings, log),
     });
     const archivers = startArchivers(options, addresses, log);
     const archived = archivers?.done;
@@ -160,6 +162,16 @@ function startArchivers(options: Options, addresses: Needed, log: Logger): Proce
 async function endBy(error: unknown, stop: () => Promise<void>): Promise<never> {
   await stop();
   throw error;
+}
+
+/** Without a place for checkpoints the stream runs all the same: a restart reads the log again. */
+async function openCheckpoints(settings: Settings, log: Logger) {
+  try {
+    return { storage: await openStorage(settings), everyMs: settings.checkpointSeconds * 1_000 };
+  } catch (error) {
+    log.warn({ err: error }, 'no checkpoints are written: their storage cannot be used');
+    return undefined;
+  }
 }
 
 function lossOf(options: Options): string[] {

@@ -16,6 +16,13 @@ export const flag = z
   .transform((value) => value === 'true' || value === '1')
   .optional();
 
+/** A whole number from 1 on. */
+export const count = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, { error: () => 'a whole number from 1 on' })
+  .transform(Number)
+  .optional();
+
 /** One of a few words, in any case. */
 export const choice = <const Words extends readonly [string, ...string[]]>(...words: Words) =>
   z

@@ -33,6 +33,8 @@ export interface Settings {
   policyFile: string | null;
   impressionTopics: TopicSelector[];
   playbackTopics: TopicSelector[];
+  /** A task of the speed layer writes a checkpoint this often. */
+  checkpointSeconds: number;
   dlqTopic: string;
   taskQueue: string;
   /** Where metrics and health are served; null where they are not. */
@@ -94,6 +96,7 @@ const environment = z.object({
   WHENCE_IMPRESSION_TOPICS: read.topicSelectors,
   WHENCE_PLAYBACK_TOPICS: read.topicSelectors,
   WHENCE_DLQ_TOPIC: read.topic,
+  WHENCE_CHECKPOINT_SECONDS: read.count,
   WHENCE_TASK_QUEUE: read.text,
   WHENCE_METRICS_PORT: read.port,
   WHENCE_LOG_LEVEL: read.choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
@@ -150,6 +153,7 @@ function assemble(env: Environment): Settings {
     policyFile: env.WHENCE_POLICY ?? null,
     impressionTopics: env.WHENCE_IMPRESSION_TOPICS ?? ['impressions'],
     playbackTopics: env.WHENCE_PLAYBACK_TOPICS ?? ['playback'],
+    checkpointSeconds: env.WHENCE_CHECKPOINT_SECONDS ?? 60,
     dlqTopic: env.WHENCE_DLQ_TOPIC ?? 'whence.dlq',
     taskQueue: env.WHENCE_TASK_QUEUE ?? 'whence-batch',
     metricsPort: env.WHENCE_METRICS_PORT ?? null,

@@ -11,7 +11,10 @@ import type { Delta } from './task-state.ts';
 
 /** A crash or a fault can be put between any two steps of a commit, by tests. */
 export type CommitStep = 'begun' | 'fenced' | 'plays written' | 'settled' | 'before commit' | 'committed';
-export type OnStep = (step: CommitStep) => void | Promise<void>;
+/** The same of writing a checkpoint, and of taking a task: its row, its checkpoint, and what was read after that. */
+export type CheckpointStep = 'cut' | 'segment written' | 'head written' | 'registered' | 'old removed';
+export type RecoveryStep = 'taken' | 'head read' | 'segment restored' | 'restored' | 'recovered';
+export type OnStep = (step: CommitStep | CheckpointStep | RecoveryStep) => void | Promise<void>;
 
 /**
  * Commits a delta: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while the task is

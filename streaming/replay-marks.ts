@@ -21,6 +21,15 @@ interface Mark {
   greatestClock: number;
 }
 
+/** Replay marks as a checkpoint keeps them; -Infinity is null. */
+export interface SavedMarks {
+  /** Of the chunks that are held, oldest first. */
+  live: Points[];
+  retired: { points: Points; greatestClock: number | null }[];
+  notBefore: number | null;
+  frozenBefore: number | null;
+}
+
 /**
  * How far before its start a play needs facts: impressions of its window, and what says `kind` and `muted_autoplay` for
  * the events that may be stitched to it.
@@ -46,13 +55,35 @@ export class ReplayMarks {
   frozenBefore: number;
   readonly #finalAfter: number;
 
-  constructor(topics: readonly string[], policy: Policy, resumed: Readonly<Points>) {
+  /**
+   * @param resumed the stored replay points
+   * @param saved the marks of a checkpoint that was restored: all that is read again is applied
+   */
+  constructor(topics: readonly string[], policy: Policy, resumed: Readonly<Points>, saved?: SavedMarks) {
     const rules = policy.rules.speed;
     this.#topics = topics;
     this.#keep = Math.max(reachOf(rules), COPY_MEMORY_MS) + rules.allowedLateness;
     this.#finalAfter = rules.stitchingGap + rules.allowedLateness;
     this.frozenBefore = Math.max(-Infinity, ...Object.values(resumed).map((point) => point.frozenBefore ?? -Infinity));
-    this.#resumedFrom = topics.map((topic) => resumed[topic]?.factsFrom ?? 0);
+    this.#resumedFrom = topics.map((topic) => (saved ? 0 : (resumed[topic]?.factsFrom ?? 0)));
+    if (saved === undefined) return;
+    this.#live = saved.live.map((points) => ({ points, greatestClock: -Infinity }));
+    this.#retired = saved.retired.map(({ points, greatestClock }) => ({
+      points,
+      greatestClock: orBefore(greatestClock),
+    }));
+    this.#notBefore = orBefore(saved.notBefore);
+    this.frozenBefore = Math.max(this.frozenBefore, orBefore(saved.frozenBefore));
+  }
+
+  /** What is to be kept of it, as it is now. */
+  save(): SavedMarks {
+    return {
+      live: this.#live.map(({ points }) => points),
+      retired: this.#retired.map(({ points, greatestClock }) => ({ points, greatestClock: orNull(greatestClock) })),
+      notBefore: orNull(this.#notBefore),
+      frozenBefore: orNull(this.frozenBefore),
+    };
   }
 
   /** Whether a record that is read again is of a chunk that had been dropped. */
@@ -102,4 +133,12 @@ export class ReplayMarks {
       ]),
     );
   }
+}
+
+function orNull(time: number): number | null {
+  return Number.isFinite(time) ? time : null;
+}
+
+function orBefore(time: number | null): number {
+  return time ?? -Infinity;
 }

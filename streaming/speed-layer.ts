@@ -3,6 +3,8 @@ import type { Policy } from '../attribution/policy.ts';
 import type { Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Pool } from '../platform/postgres.ts';
+import { findInstallation } from '../archive/manifest.ts';
+import type { Storage } from '../platform/storage.ts';
 import { waitUntilCaughtUp } from './caught-up.ts';
 import type { OnStep } from './commit.ts';
 import { createGroupConsumer, joinGroup, Lifecycle } from './group.ts';
@@ -24,6 +26,8 @@ export interface SpeedLayerOptions extends TopicSettings {
   log: Logger;
   dlqTopic: string;
   acceptDataLoss?: boolean;
+  /** Where checkpoints stand, and how often a task writes one; without it state is rebuilt from the log. */
+  checkpoints?: { storage: Storage; everyMs: number };
   onStep?: OnStep;
   /** After how long without a sign of life a process loses its partitions; 10 s by default. */
   sessionTimeoutMs?: number;
@@ -59,7 +63,13 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
   await registerPolicy(pool, policy);
   const consumer = createGroupConsumer(kafka, await findGroupId(pool), options.sessionTimeoutMs);
   const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log);
-  const tasks = new TaskSet(options, topics.names, consumer, () => fetchBounds(admin, topics.names));
+  const checkpoints = options.checkpoints && {
+    ...options.checkpoints,
+    installation: await findInstallation(pool),
+  };
+  const tasks = new TaskSet({ ...options, checkpoints }, topics.names, consumer, () =>
+    fetchBounds(admin, topics.names),
+  );
 
   options.metrics?.watch(() => tasks.views(), pool);
   const looker = setInterval(() => void tasks.noteEnds(), LOOK_MS);

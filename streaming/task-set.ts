@@ -19,7 +19,7 @@ const RELIEF_MS = 500;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
 const STUCK_AFTER_MS = 60_000;
 
-type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'onStep'> & {
+type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'onStep' | 'checkpoints'> & {
   acceptDataLoss?: boolean;
   metrics?: SpeedMetrics;
 };
@@ -148,7 +148,8 @@ export class TaskSet {
 
   /** Commits all that was read; topics at their end no longer hold back the watermark. */
   async settle(): Promise<void> {
-    const commits = Promise.all([...this.#tasks.values()].map((task) => task.commitNow(true)));
+    const tasks = [...this.#tasks.values()];
+    const commits = Promise.all(tasks.map((task) => task.commitNow(true).then(() => task.checkpointed())));
     // While Postgres is away nothing can be committed, and nothing is lost: it is read again.
     await Promise.race([commits, sleep(SETTLE_MS, undefined, { ref: false })]);
   }
@@ -175,6 +176,7 @@ export class TaskSet {
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
           recreated: this.#recreated.get(number) ?? new Set(),
           onStep: this.#options.onStep,
+          checkpoints: this.#options.checkpoints,
           onCommit: (commit) => {
             this.#options.metrics?.committed(number, commit);
             this.#recreated.delete(number);

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { KafkaMessage } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
-import { FactStore } from '../attribution/facts/fact-store.ts';
+import { FactStore, type FactsCut } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow, type PlayRow } from '../attribution/play-row.ts';
@@ -11,7 +11,7 @@ import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
-import { reachOf, ReplayMarks, type ReplayPoint } from './replay-marks.ts';
+import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
 
 /** Where a topic has been applied to, and a mark by which its last applied record is known again. */
 export interface TopicOffset {
@@ -63,6 +63,19 @@ export interface Delta {
   deadLetters: DeadLetterRow[];
 }
 
+/** What a state is at a moment: what a checkpoint writes. */
+export interface StateCut {
+  topics: readonly string[];
+  /** By topic: the next offset to read, and the clock. */
+  next: number[];
+  clocks: number[];
+  marks: SavedMarks;
+  facts: FactsCut;
+}
+
+/** The same, restored. */
+export type RestoredState = Omit<StateCut, 'topics' | 'facts'> & { store: FactStore };
+
 /**
  * What one task knows: the facts, the clocks and positions of its topics, and what has changed since the last commit. It
  * does no I/O and reads no clock: the same records in the same order per topic give the same deltas, however they are cut.
@@ -92,6 +105,7 @@ export class TaskState {
    * @param topics in code unit order
    * @param offsets what was committed, by topic
    * @param replay where reading begins, by topic
+   * @param restored from a checkpoint: reading begins where that was made
    */
   constructor(
     task: number,
@@ -99,21 +113,22 @@ export class TaskState {
     policy: Policy,
     offsets: Readonly<Record<string, TopicOffset>>,
     replay: Readonly<Record<string, ReplayPoint>>,
+    restored?: RestoredState,
   ) {
     this.#task = task;
     this.topics = topics;
     this.#policy = policy;
-    this.#store = new FactStore(policy);
+    this.#store = restored?.store ?? new FactStore(policy);
     this.#view = new KeyView(this.#store);
-    this.#clocks = topics.map((topic) => {
+    this.#clocks = topics.map((topic, index) => {
       const clock = new LogClock();
-      clock.advance(replay[topic]?.clock ?? -Infinity);
+      clock.advance(restored?.clocks[index] ?? replay[topic]?.clock ?? -Infinity);
       return clock;
     });
-    this.#next = topics.map((topic) => replay[topic]?.offset ?? 0);
+    this.#next = topics.map((topic, index) => restored?.next[index] ?? replay[topic]?.offset ?? 0);
     this.#last = topics.map(() => null);
     this.#lastCommitted = topics.map((topic) => offsets[topic]?.last ?? null);
-    this.#marks = new ReplayMarks(topics, policy, replay);
+    this.#marks = new ReplayMarks(topics, policy, replay, restored?.marks);
   }
 
   /** The next offset to read of a topic. */
@@ -221,6 +236,20 @@ export class TaskState {
     this.#records = 0;
     this.#derivedTo = Math.min(...this.#clocks.map((clock) => clock.now));
     return delta;
+  }
+
+  /**
+   * What is known, to be written down while more is read. To be called when a delta was just taken, which must be committed
+   * before a checkpoint of this counts; nothing may be evicted before it is written.
+   */
+  cut(): StateCut {
+    return {
+      topics: this.topics,
+      next: [...this.#next],
+      clocks: this.#clocks.map((clock) => clock.now),
+      marks: this.#marks.save(),
+      facts: this.#store.cut(),
+    };
   }
 
   /**

@@ -6,7 +6,9 @@ import type { Logger } from '../platform/log.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { commitAgain, type OnStep } from './commit.ts';
+import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
+import { forgetCheckpoints } from './sql/forget-checkpoint.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
 import { markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
 import type { TaskView } from './task-health.ts';
@@ -20,6 +22,8 @@ const CATCH_UP_RECORDS = 60_000;
 const MOST_PENDING = 120_000;
 /** The same for the bytes of dead letters, which are kept whole. */
 const MOST_PENDING_BYTES = 16 * 1024 * 1024;
+/** Whoever stops writes a checkpoint where at least so many records were read since the last. */
+const WORTH_A_CHECKPOINT = 50_000;
 /** A topic that was read to its end is quiet when nothing came for this long. */
 export const QUIET_AFTER_MS = 5_000;
 /** A topic that is this much ahead of another in event time waits for it. */
@@ -42,6 +46,8 @@ export interface TaskOptions {
   onCommit: (commit: TaskCommit) => void;
   onLost: (reason: Error) => void;
   onStep?: OnStep;
+  /** Where checkpoints stand; without it none are made, and state is rebuilt from the log. */
+  checkpoints?: CheckpointOptions;
 }
 
 /** What a commit was, for whoever counts. */
@@ -65,6 +71,7 @@ export class Task {
   readonly number: number;
   readonly #options: TaskOptions;
   readonly #state: TaskState;
+  readonly #checkpoints: Checkpoints | null;
   readonly #epoch: number;
   /** Replay points of topics that this process does not read. */
   readonly #otherReplay: TakenTask['replay'];
@@ -73,6 +80,8 @@ export class Task {
   /** By topic: the offset up to which records had been committed when the task was taken. */
   readonly #committedAtStart: readonly number[];
   readonly #marks: readonly TopicOffset['last'][];
+  /** By topic: where its last committed record stands, which is before what is to be read and is still to be looked at. */
+  readonly #toVerify: (number | null)[];
   /** By topic: the offset of the log's next record, as far as known; when the last record came. */
   readonly #high: number[];
   readonly #arrivedAt: number[];
@@ -87,8 +96,17 @@ export class Task {
   /** When it last got on, and since when and why it cannot commit. */
   #progressAt = Date.now();
   #failing: { since: number; error: Error } | null = null;
+  #recovered = false;
+  /** Records read since the last checkpoint was cut. */
+  #sinceCheckpoint = 0;
 
-  private constructor(options: TaskOptions, taken: TakenTask, offsets: Offsets, state: TaskState) {
+  private constructor(
+    options: TaskOptions,
+    taken: TakenTask,
+    offsets: Offsets,
+    state: TaskState,
+    checkpoints: Checkpoints | null,
+  ) {
     const { epoch, offsets: stored, replay } = taken;
     this.#options = options;
     this.#otherReplay = Object.fromEntries(Object.entries(replay).filter(([topic]) => !options.topics.includes(topic)));
@@ -96,8 +114,13 @@ export class Task {
     this.#epoch = epoch;
     this.#committed = stored;
     this.#state = state;
+    this.#checkpoints = checkpoints;
     this.#committedAtStart = options.topics.map((topic) => offsets[topic]?.next ?? 0);
     this.#marks = options.topics.map((topic) => offsets[topic]?.last ?? null);
+    this.#toVerify = this.#marks.map((mark, topic) => {
+      const offset = mark?.offset ?? -1;
+      return offset >= options.bounds[topic].earliest && offset < state.position(topic) ? offset : null;
+    });
     this.#high = options.bounds.map((bounds) => bounds.next);
     this.#arrivedAt = options.topics.map(() => Date.now());
     this.#offers = options.topics.map(() => null);
@@ -112,15 +135,33 @@ export class Task {
     const { number, topics, policy, pool, bounds, acceptDataLoss, recreated, log } = options;
     const rules = policy.rules.speed;
     const taken = await takeTask(pool, number, rules.stitchingGap + rules.allowedLateness);
+    await options.onStep?.('taken');
     const offsets = { ...taken.offsets };
     const replay = { ...taken.replay };
+    const checkpoints = options.checkpoints
+      ? new Checkpoints(options.checkpoints, {
+          pool,
+          log,
+          task: number,
+          epoch: taken.epoch,
+          policy,
+          onStep: options.onStep,
+        })
+      : null;
+    const torn = topics.map((topic, index) => {
+      if (recreated.has(topic)) return new TopicRecreatedError(topic, number, 'as was found before');
+      return logFault(topic, number, offsets[topic]?.next ?? 0, bounds[index]);
+    });
+    const committed = topics.map((topic) => offsets[topic]?.next ?? 0);
+    const restored = torn.some((fault, index) => fault !== null && offsets[topics[index]] !== undefined)
+      ? undefined
+      : await checkpoints?.load({ policy, topics, earliest: bounds.map((log) => log.earliest), committed });
     for (const [index, topic] of topics.entries()) {
+      if (restored !== undefined) break;
       const known = offsets[topic];
       const point = replay[topic] ?? { offset: 0, clock: null };
       const { earliest } = bounds[index];
-      const fault = recreated.has(topic)
-        ? new TopicRecreatedError(topic, number, 'as was found before')
-        : logFault(topic, number, known?.next ?? 0, point.offset, bounds[index]);
+      const fault = torn[index] ?? replayFault(topic, number, point.offset, bounds[index]);
       if (fault === null) continue;
       if (known === undefined) {
         // A log that was trimmed before it was ever read has lost nothing of ours.
@@ -128,13 +169,15 @@ export class Task {
         continue;
       }
       if (!acceptDataLoss) throw fault;
+      // They are of the log that is gone.
+      await forgetCheckpoints(pool, number);
       log.warn({ task: number, topic }, `accepting data loss: ${fault.message}`);
       const anew = fault instanceof TopicRecreatedError;
       replay[topic] = { offset: earliest, clock: anew ? null : point.clock };
       if (anew || known.next < earliest) offsets[topic] = { next: earliest, last: null };
     }
-    const state = new TaskState(number, topics, policy, offsets, replay);
-    return new Task(options, taken, offsets, state);
+    const state = new TaskState(number, topics, policy, offsets, replay, restored);
+    return new Task(options, taken, offsets, state, checkpoints);
   }
 
   get ended(): boolean {
@@ -143,7 +186,7 @@ export class Task {
 
   /** The next offset to read of a topic. */
   position(topic: number): number {
-    return this.#state.position(topic);
+    return this.#toVerify[topic] ?? this.#state.position(topic);
   }
 
   /** Records read but not committed. */
@@ -153,14 +196,20 @@ export class Task {
 
   /** Whether state is still being rebuilt: nothing can be committed before it is whole. */
   get recovering(): boolean {
-    return this.#committedAtStart.some((offset, topic) => this.#state.position(topic) < offset);
+    return this.#committedAtStart.some((_, topic) => this.#rebuilding(topic));
   }
 
   noteHighWatermark(topic: number, next: number): void {
     this.#high[topic] = Math.max(this.#high[topic], next);
   }
 
+  #rebuilding(topic: number): boolean {
+    return this.#toVerify[topic] !== null || this.#state.position(topic) < this.#committedAtStart[topic];
+  }
+
   skipTo(topic: number, offset: number): void {
+    const toVerify = this.#toVerify[topic];
+    if (toVerify !== null && offset > toVerify) this.#toVerify[topic] = null;
     if (offset > this.#state.position(topic)) this.#state.skipTo(topic, offset);
   }
 
@@ -173,7 +222,7 @@ export class Task {
 
   /** The offset after what was offered of a topic: where the next batch begins. */
   offeredTo(topic: number): number {
-    return this.#offers[topic]?.end ?? this.#state.position(topic);
+    return this.#offers[topic]?.end ?? this.position(topic);
   }
 
   /** The group may give others what was offered: it is fetched again from the positions on. */
@@ -205,7 +254,7 @@ export class Task {
         const message = offer.messages[offer.next++];
         left--;
         if (read % 64 === 0) this.#sample(topic, message);
-        if (Number(message.offset) >= this.#state.position(topic)) this.#read(topic, message);
+        this.#read(topic, message);
       }
       if (offer.next === offer.messages.length) {
         this.skipTo(topic, offer.end);
@@ -221,7 +270,7 @@ export class Task {
    * another topic in event time.
    */
   #mustWait(topic: number): boolean {
-    if (this.recovering) return this.#state.position(topic) >= this.#committedAtStart[topic];
+    if (this.recovering) return !this.#rebuilding(topic);
     const others = this.#options.topics
       .map((_, other) => other)
       .filter((other) => other !== topic && !this.#idle(other));
@@ -238,7 +287,9 @@ export class Task {
         const why = `the record at offset ${offset} is not the one that was committed last`;
         throw new TopicRecreatedError(this.#options.topics[topic], this.number, why);
       }
+      this.#toVerify[topic] = null;
     }
+    if (offset < this.#state.position(topic)) return;
     this.#state.read(topic, message, offset < this.#committedAtStart[topic]);
     this.#arrivedAt[topic] = Date.now();
   }
@@ -285,6 +336,11 @@ export class Task {
     return this.#state.pending >= MOST_PENDING || this.#state.pendingBytes >= MOST_PENDING_BYTES;
   }
 
+  /** Waits for the checkpoint that is being written, if one is. */
+  async checkpointed(): Promise<void> {
+    await this.#checkpoints?.idle();
+  }
+
   /** Waits for the commit that is under way or due, at most this long. @returns whether there still is too much */
   async relieve(forMs: number): Promise<boolean> {
     await Promise.race([this.commitNow(), sleep(forMs, undefined, { ref: false })]);
@@ -321,6 +377,7 @@ export class Task {
   /** The task is no longer ours, or no longer wanted: nothing more is committed. */
   abandon(): void {
     this.#ended = true;
+    this.#checkpoints?.end();
     if (this.#timer) clearTimeout(this.#timer);
   }
 
@@ -331,6 +388,8 @@ export class Task {
     this.#stamps = [];
     const begun = Date.now();
     try {
+      if (!this.#recovered) await this.#options.onStep?.('recovered');
+      this.#recovered = true;
       const from = this.#committed;
       const taken = this.#state.takeDelta(settle ? this.#high.map((_, topic) => this.#atEnd(topic)) : this.#quiet());
       // Topics that this process does not read keep what is stored of them.
@@ -339,6 +398,9 @@ export class Task {
         offsets: { ...from, ...taken.offsets },
         replay: { ...this.#otherReplay, ...taken.replay },
       };
+      this.#sinceCheckpoint += taken.records;
+      const cut = this.#checkpointDue(settle) ? this.#state.cut() : null;
+      if (cut !== null) this.#sinceCheckpoint = 0;
       await pRetry(
         () => {
           if (this.#ended) throw new FencedError(this.number, this.#epoch);
@@ -365,7 +427,9 @@ export class Task {
       this.#progressAt = now;
       this.#failing = null;
       const held = this.#state.held;
-      this.#state.evict();
+      if (cut !== null) this.#checkpoints?.write(cut);
+      // What is being written down must stay.
+      if (!this.#checkpoints?.writing) this.#state.evict();
       this.#options.onCommit({
         delta,
         tookMs: now - begun,
@@ -377,6 +441,12 @@ export class Task {
       this.abandon();
       this.#options.onLost(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** Whoever stops writes one, too, where beginning again would take long otherwise. */
+  #checkpointDue(settle: boolean): boolean {
+    if (this.#checkpoints === null || this.#checkpoints.writing || this.#sinceCheckpoint === 0) return false;
+    return this.#checkpoints.due || (settle && this.#sinceCheckpoint >= WORTH_A_CHECKPOINT);
   }
 
   #atEnd(topic: number): boolean {
@@ -397,21 +467,19 @@ export class Task {
   }
 }
 
-/**
- * What is wrong between the stored offsets and the log, or null.
- *
- * @param from the next offset to apply
- * @param begin where reading begins, to rebuild the state
- */
-function logFault(topic: string, partition: number, from: number, begin: number, log: LogBounds): Error | null {
+/** What is wrong between the offset that is to be applied next and the log, or null. */
+function logFault(topic: string, partition: number, from: number, log: LogBounds): Error | null {
   if (from > log.next) {
     return new TopicRecreatedError(topic, partition, `it ends at offset ${log.next}, and ${from} was reached before`);
   }
   if (from < log.earliest) return new RecordsLostError(topic, partition, from, log.earliest, 'reading on');
-  if (begin < log.earliest) {
-    return new RecordsLostError(topic, partition, begin, log.earliest, 'rebuilding the state of the window');
-  }
   return null;
+}
+
+/** The same for where reading begins, to rebuild the state. */
+function replayFault(topic: string, partition: number, begin: number, log: LogBounds): Error | null {
+  if (begin >= log.earliest) return null;
+  return new RecordsLostError(topic, partition, begin, log.earliest, 'rebuilding the state of the window');
 }
 
 function finiteOrNull(value: number): number | null {

@@ -1,4 +1,4 @@
-import { ByteReader, sameText, type ByteWriter } from './bytes.ts';
+import { ByteReader, sameText } from './bytes.ts';
 
 /** A chunk is closed when it holds this many records; the number of a record is chunk × this + place. */
 export const CHUNK_RECORDS = 1 << 19;
@@ -9,12 +9,14 @@ export const CHECKSUM_BYTES = 4;
 export const PLAYBACK_FLAG = 1;
 /** Known, so that copies of it are recognised, but never applied. */
 export const LATE_FLAG = 2;
-/** Another record of the same event counts in its stead. */
+/** Another record of the same event, read before it, counts in its stead. */
 export const SHADOWED_FLAG = 4;
 
 /**
  * Some hundred thousand records in the order in which they were read: columns, their bytes, and an index by event.
  * Chunks are what is dropped: the oldest whole, so that forgetting costs nothing per record that is kept.
+ *
+ * What was appended is never altered, so that it can be copied out while more is appended.
  *
  * Bytes of a record: event id, flags, source, clock minus time, checksum, offset (of a playback event), payload.
  */
@@ -28,6 +30,8 @@ export class Chunk {
   textAt = new Uint32Array(1024);
   hash = new Int32Array(1024);
   bytes = new Uint8Array(64 * 1024);
+  /** Places of records in whose stead one that was read later counts. */
+  readonly shadowed = new Set<number>();
   #used = 0;
   #slots = new Int32Array(2048).fill(-1);
   /** The greatest event time in here, and the greatest clock when one was read. */
@@ -41,6 +45,11 @@ export class Chunk {
     readonly begunAt: number,
   ) {}
 
+  /** Bytes of its records. */
+  get used(): number {
+    return this.#used;
+  }
+
   get full(): boolean {
     return this.count === CHUNK_RECORDS;
   }
@@ -51,13 +60,22 @@ export class Chunk {
     return columns + this.bytes.length + this.#slots.length * 4;
   }
 
-  /** Appends a record whose bytes stand in the writer; returns its place. */
-  append(writer: ByteWriter, time: number, clock: number, key: number, previous: number, hash: number): number {
+  /** Makes room, so that growing by doubling is not needed for so much. */
+  reserve(records: number, bytes: number): void {
+    while (this.time.length < Math.min(records, CHUNK_RECORDS)) this.#growColumns();
+    if (bytes > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, bytes);
+    let slots = this.#slots.length;
+    while (records * 4 > slots * 3) slots *= 2;
+    if (slots > this.#slots.length) this.#resizeSlots(slots);
+  }
+
+  /** Appends a record with its bytes; returns its place. */
+  append(bytes: Uint8Array, time: number, clock: number, key: number, previous: number, hash: number): number {
     const place = this.count++;
     if (place >= this.time.length) this.#growColumns();
-    const end = this.#used + writer.length;
+    const end = this.#used + bytes.length;
     if (end > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, Math.max(this.bytes.length * 2, end));
-    this.bytes.set(writer.bytes.subarray(0, writer.length), this.#used);
+    this.bytes.set(bytes, this.#used);
     this.time[place] = time;
     this.key[place] = key;
     this.previous[place] = previous;
@@ -66,8 +84,8 @@ export class Chunk {
     this.#used = end;
     if (time > this.greatestTime) this.greatestTime = time;
     if (clock > this.greatestClock) this.greatestClock = clock;
-    if (this.count * 4 > this.#slots.length * 3) this.#growSlots();
-    this.#index(place);
+    if (this.count * 4 > this.#slots.length * 3) this.#resizeSlots(this.#slots.length * 2);
+    else this.#index(place);
     return place;
   }
 
@@ -117,8 +135,8 @@ export class Chunk {
     this.#slots[slot] = place;
   }
 
-  #growSlots(): void {
-    this.#slots = new Int32Array(this.#slots.length * 2).fill(-1);
+  #resizeSlots(size: number): void {
+    this.#slots = new Int32Array(size).fill(-1);
     for (let place = 0; place < this.count; place++) this.#index(place);
   }
 

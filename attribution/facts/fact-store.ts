@@ -27,6 +27,15 @@ export interface Observed {
   lost: readonly LostFact[];
 }
 
+/** What a store holds at a moment. Records that were appended never change, so they need not be copied. */
+export interface FactsCut {
+  store: Pick<FactStore, 'keys' | 'profiles' | 'works'>;
+  /** Oldest first: how many records of each, and the places of those that were shadowed. */
+  chunks: readonly { chunk: Chunk; count: number; shadowed: readonly number[] }[];
+  places: ReturnType<Interner['entries']>;
+  labels: ReturnType<Interner['entries']>;
+}
+
 export interface LostFact {
   key: number;
   eventTime: number;
@@ -152,7 +161,7 @@ export class FactStore {
       // The chain ends where its older part was dropped with its chunk.
       if (chunk === null) break;
       const place = number % CHUNK_RECORDS;
-      if ((chunk.flags(place) & SHADOWED_FLAG) === 0) into[count++] = number;
+      if (chunk.shadowed.size === 0 || !chunk.shadowed.has(place)) into[count++] = number;
       number = chunk.previous[place];
     }
     return count;
@@ -197,6 +206,64 @@ export class FactStore {
     this.#ring[chunk.serial] = null;
   }
 
+  /** What is held now, to be written down while more is added; nothing may be dropped before that is done. */
+  cut(): FactsCut {
+    const chunks = this.#chunks.map((chunk) => ({ chunk, count: chunk.count, shadowed: [...chunk.shadowed] }));
+    const { places, labels } = this.dictionaries;
+    return { store: this, chunks, places: places.entries(), labels: labels.entries() };
+  }
+
+  /** Begins to restore a store that is empty: the strings of its dictionaries, by number. */
+  restoreDictionary(name: keyof Dictionaries, number: number, text: string, uses: number): void {
+    this.dictionaries[name].restore(number, text, uses);
+  }
+
+  /**
+   * Begins to restore the next chunk, the oldest first.
+   *
+   * @param serial as it was: it is part of the numbers of records, of which chunks that are gone may have had others
+   */
+  restoreChunk(serial: number, begunAt: number, records: number, bytes: number, shadowed: readonly number[]): Chunk {
+    this.#chunks.at(-1)?.close();
+    this.#serial = serial;
+    const chunk = this.#beginChunk(begunAt);
+    chunk.reserve(records, bytes);
+    shadowed.forEach((place) => chunk.shadowed.add(place));
+    return chunk;
+  }
+
+  /** Restores the next record of the newest chunk; its key, profile and work have been restored. */
+  restoreRecord(chunk: Chunk, bytes: Uint8Array, time: number, key: number): void {
+    const reader = this.#reader.open(bytes, 0);
+    reader.skipText();
+    const idLength = reader.at;
+    const flags = reader.byte();
+    reader.varint();
+    const clock = time + reader.varint();
+    const isPlayback = (flags & PLAYBACK_FLAG) !== 0;
+    const linked = (flags & (LATE_FLAG | SHADOWED_FLAG)) === 0;
+    const profile = this.keys.profile[key];
+    const hash = identityHash(bytes, idLength, profile, flags & PLAYBACK_FLAG);
+    const place = chunk.append(bytes, time, clock, key, linked ? this.keys.head[key] : -1, hash);
+    if (linked) this.#link(key, chunk, place, isPlayback);
+    this.keys.uses[key]++;
+    this.profiles.use(profile);
+  }
+
+  /** Restores a key's name; a name that is there already is left as it is. */
+  restoreKey(key: number, profile: number, work: number): void {
+    // Every key counts once for its work.
+    if (this.keys.restore(key, profile, work)) this.works.use(work);
+  }
+
+  /** All has been restored. */
+  restored(): void {
+    this.keys.restored();
+    for (const strings of [this.profiles, this.works, this.dictionaries.places, this.dictionaries.labels]) {
+      strings.restored();
+    }
+  }
+
   #checksumOf(number: number): number {
     const chunk = this.chunkOf(number);
     const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
@@ -208,7 +275,7 @@ export class FactStore {
   #shadow(number: number): LostFact {
     const chunk = this.chunkOf(number);
     const place = number % CHUNK_RECORDS;
-    chunk.bytes[chunk.flagsAt(place)] |= SHADOWED_FLAG;
+    chunk.shadowed.add(place);
     return { key: chunk.key[place], eventTime: chunk.time[place] };
   }
 
@@ -216,12 +283,15 @@ export class FactStore {
     const chunk = this.#openChunk(clock);
     const key = this.#acquireKey(profile, workOf(event));
     const previous = linked ? this.keys.head[key] : -1;
-    const place = chunk.append(this.#writer, event.event_time, clock, key, previous, hash);
-    if (linked) {
-      this.keys.head[key] = chunk.serial * CHUNK_RECORDS + place;
-      if (event.type === 'playback') this.keys.flags[key] = 1;
-    }
+    const bytes = this.#writer.bytes.subarray(0, this.#writer.length);
+    const place = chunk.append(bytes, event.event_time, clock, key, previous, hash);
+    if (linked) this.#link(key, chunk, place, event.type === 'playback');
     return key;
+  }
+
+  #link(key: number, chunk: Chunk, place: number, isPlayback: boolean): void {
+    this.keys.head[key] = chunk.serial * CHUNK_RECORDS + place;
+    if (isPlayback) this.keys.flags[key] = 1;
   }
 
   /** Every record counts once for its key, and every key once for its work and once for each record's profile. */
@@ -247,6 +317,10 @@ export class FactStore {
     const current = this.#chunks.at(-1);
     if (current && !current.full && clock - current.begunAt < CHUNK_SPAN_MS) return current;
     current?.close();
+    return this.#beginChunk(clock);
+  }
+
+  #beginChunk(clock: number): Chunk {
     const chunk = new Chunk(this.#serial, clock);
     this.#serial = (this.#serial + 1) % SERIALS;
     this.#chunks.push(chunk);

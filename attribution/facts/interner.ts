@@ -26,11 +26,7 @@ export class Interner {
       number = this.#free.pop() ?? this.#texts.length;
       this.#numbers.set(text, number);
       this.#texts[number] = text;
-      if (number >= this.#uses.length) {
-        const grown = new Int32Array(this.#uses.length * 2);
-        grown.set(this.#uses);
-        this.#uses = grown;
-      }
+      if (number >= this.#uses.length) this.#growUses();
       this.#uses[number] = 0;
       this.#onNew(number, text);
     }
@@ -53,5 +49,40 @@ export class Interner {
 
   get size(): number {
     return this.#numbers.size;
+  }
+
+  /** The strings and uses of all numbers, as they are now; null where a number is free. */
+  entries(): { texts: (string | null)[]; uses: Int32Array } {
+    return { texts: this.#texts.slice(), uses: this.#uses.slice(0, this.#texts.length) };
+  }
+
+  /** Gives a string the number that it had elsewhere, with this many more uses. `restored` must follow. */
+  restore(number: number, text: string, uses: number): void {
+    while (this.#texts.length <= number) this.#texts.push(null);
+    while (number >= this.#uses.length) this.#growUses();
+    if (this.#texts[number] === null) {
+      this.#texts[number] = text;
+      this.#numbers.set(text, number);
+      this.#onNew(number, text);
+    }
+    this.#uses[number] += uses;
+  }
+
+  /** All that was in use has been restored: the other numbers are free. */
+  restored(): void {
+    for (let number = this.#texts.length - 1; number >= 0; number--) {
+      if (this.#texts[number] === null) this.#free.push(number);
+    }
+  }
+
+  /** One more use of a number that stands for a string. */
+  use(number: number): void {
+    this.#uses[number]++;
+  }
+
+  #growUses(): void {
+    const grown = new Int32Array(this.#uses.length * 2);
+    grown.set(this.#uses);
+    this.#uses = grown;
   }
 }

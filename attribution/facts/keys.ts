@@ -35,13 +35,7 @@ export class KeyTable {
   add(profile: number, work: number): number {
     const key = this.#free.pop() ?? this.#end++;
     if (key >= this.head.length) this.#growEntries();
-    this.profile[key] = profile;
-    this.work[key] = work;
-    this.head[key] = -1;
-    this.flags[key] = 0;
-    this.uses[key] = 0;
-    if (++this.#size * 4 > this.#slots.length * 3) this.#growSlots();
-    this.#place(key);
+    this.#fill(key, profile, work);
     return key;
   }
 
@@ -62,6 +56,31 @@ export class KeyTable {
     this.#size--;
     this.uses[key] = -1;
     this.#free.push(key);
+  }
+
+  /** Gives a key the number that it had elsewhere, without uses. `restored` must follow. @returns false where it has it */
+  restore(key: number, profile: number, work: number): boolean {
+    if (key < this.#end && this.uses[key] >= 0) return false;
+    while (key >= this.head.length) this.#growEntries();
+    // The numbers passed over are free until they are restored.
+    for (; this.#end <= key; this.#end++) this.uses[this.#end] = -1;
+    this.#fill(key, profile, work);
+    return true;
+  }
+
+  /** All that was in use has been restored: the other numbers are free. */
+  restored(): void {
+    for (let key = this.#end - 1; key >= 0; key--) if (this.uses[key] < 0) this.#free.push(key);
+  }
+
+  #fill(key: number, profile: number, work: number): void {
+    this.profile[key] = profile;
+    this.work[key] = work;
+    this.head[key] = -1;
+    this.flags[key] = 0;
+    this.uses[key] = 0;
+    if (++this.#size * 4 > this.#slots.length * 3) this.#growSlots();
+    this.#place(key);
   }
 
   #place(key: number): void {

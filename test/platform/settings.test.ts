@@ -22,6 +22,7 @@ function problemsOf(env: NodeJS.ProcessEnv): SettingsError {
 describe('the settings', () => {
   test('of an empty environment are the documented defaults, with local servers', () => {
     expect(readSettings({})).toEqual({
+      checkpointSeconds: 60,
       databaseUrl: null,
       kafka: { brokers: null, tls: null, sasl: null },
       temporal: { address: null, namespace: 'default', apiKey: null, tls: null },

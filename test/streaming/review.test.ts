@@ -3,7 +3,7 @@
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CommitStep } from '../../streaming/commit.ts';
+import type { OnStep } from '../../streaming/commit.ts';
 import { createTopics } from '../../platform/kafka.ts';
 import { DeadLetterTopicError } from '../../streaming/errors.ts';
 import { impression, playback } from '../core/samples.ts';
@@ -42,7 +42,7 @@ test('stopped in the middle of catching up, with a commit under way and the next
   const delays = [2_500, 400];
   const firstBegan = new EventEmitter();
   const layer = await createSilentLayer(world, {
-    onStep: async (step: CommitStep) => {
+    onStep: async (step: Parameters<OnStep>[0]) => {
       if (step !== 'begun') return;
       firstBegan.emit('begun');
       await sleep(delays.shift() ?? 0);

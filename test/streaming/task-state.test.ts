@@ -4,7 +4,10 @@ import { expect, test } from 'vitest';
 import type { Event } from '../../attribution/events.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
 import type { SpeedPlayRow as PlayRow } from '../../streaming/task-state.ts';
-import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import type { Storage } from '../../platform/storage.ts';
+import { restoreCheckpoint } from '../../streaming/checkpoint-load.ts';
+import { storeCheckpoint, type Written } from '../../streaming/checkpoint-write.ts';
+import { TaskState, type Delta, type RestoredState } from '../../streaming/task-state.ts';
 import { playback } from '../core/samples.ts';
 import { groups } from '../oracle/order.ts';
 import { oracle, speedLedger, type LogRecord } from '../oracle/oracle.ts';
@@ -36,21 +39,70 @@ class Tables {
   }
 }
 
+/** Objects in memory, as storages keep them. */
+function memoryStorage() {
+  const objects = new Map<string, Buffer>();
+  const storage = {
+    put: (key: string, data: Uint8Array) => Promise.resolve(void objects.set(key, Buffer.from(data))),
+    get: (key: string) => Promise.resolve(objects.get(key) ?? Buffer.alloc(0)),
+  };
+  return { objects, storage: storage as unknown as Storage };
+}
+
+/** Writes checkpoints of a state now and then, while the state goes on, and restores the last. */
+class Restorer {
+  readonly objects: Map<string, Buffer>;
+  readonly #place;
+  readonly #topics: string[];
+  #written: Written = new WeakMap();
+  #head: string | null = null;
+
+  constructor(topics: string[]) {
+    const { objects, storage } = memoryStorage();
+    this.objects = objects;
+    this.#place = { storage, prefix: 'c/', epoch: 1, policy: defaultPolicy.hash };
+    this.#topics = topics;
+  }
+
+  async store(state: TaskState): Promise<void> {
+    const { head } = await storeCheckpoint(this.#place, state.cut(), this.#written, new AbortController().signal);
+    this.#head = head;
+  }
+
+  async restore(committed: number[]): Promise<RestoredState | undefined> {
+    if (this.#head === null) return undefined;
+    const earliest = this.#topics.map(() => 0);
+    const wanted = { policy: defaultPolicy, topics: this.#topics, earliest, committed };
+    const { state, written } = await restoreCheckpoint(this.#place, this.#head, wanted);
+    this.#written = written;
+    return state;
+  }
+}
+
 interface Counts {
   crashes: number;
   dropped: number;
+  restored: number;
 }
 
 /**
  * Reads the log of one partition number with a state that is thrown away now and then, as a crash does, and rebuilt from
  * what was committed. `choose` decides which topic is read next, and when there is a commit or a crash.
  */
-function readWithCrashes(log: readonly LogRecord[], topics: string[], choose: () => number, counts: Counts): Tables {
+async function readWithCrashes(
+  log: readonly LogRecord[],
+  topics: string[],
+  choose: () => number,
+  counts: Counts,
+): Promise<Tables> {
   const logs = topics.map((topic) => log.filter((record) => record.topic === topic).map(message));
   const tables = new Tables();
+  const checkpoints = new Restorer(topics);
   for (;;) {
-    const state = new TaskState(0, topics, defaultPolicy, tables.offsets, tables.replay);
     const committed = topics.map((topic) => tables.offsets[topic]?.next ?? 0);
+    const restored = choose() % 3 === 0 ? undefined : await checkpoints.restore(committed);
+    if (restored !== undefined) counts.restored++;
+    const state = new TaskState(0, topics, defaultPolicy, tables.offsets, tables.replay, restored);
     if (topics.some((_, topic) => state.position(topic) > 0)) counts.dropped++;
     const below = (ends: number[]) => ends.flatMap((end, topic) => (state.position(topic) < end ? [topic] : []));
     // First what was committed, of all topics, in any order; then the rest.
@@ -65,6 +117,13 @@ function readWithCrashes(log: readonly LogRecord[], topics: string[], choose: ()
       const event = choose() % 16;
       if (event < 5) {
         tables.apply(state.takeDelta(topics.map(() => false)));
+        // While it is written, facts are read: here, before it ends, the next ones.
+        if (event === 0) {
+          const storing = checkpoints.store(state);
+          const next = below(logs.map((records) => records.length))[0];
+          if (next !== undefined) state.read(next, logs[next][state.position(next)], false);
+          await storing;
+        }
         state.evict();
       }
       crashed = event === 15 && counts.crashes++ < 40;
@@ -90,18 +149,19 @@ test.each([
   ['hostile little worlds', world, 1_000],
   ['worlds whose paths overflow', crowdedWorld, 100],
 ] as const)(
-  'crashes, replays and dropped facts leave the plays and the ledger of the oracle: %s',
-  (_, worlds, runs) => {
-    const total = { crashes: 0, dropped: 0 };
-    fc.assert(
-      fc.property(worlds, fc.infiniteStream(fc.nat()), (log, choices) => {
+  'crashes, checkpoints, replays and dropped facts leave the plays and the ledger of the oracle: %s',
+  async (_, worlds, runs) => {
+    const total = { crashes: 0, dropped: 0, restored: 0 };
+    await fc.assert(
+      fc.asyncProperty(worlds, fc.infiniteStream(fc.nat()), async (log, choices) => {
         const choose = () => choices.next().value;
         for (const ofPartition of groups(log, (record) => String(record.partition))) {
-          const counts = { crashes: 0, dropped: 0 };
+          const counts = { crashes: 0, dropped: 0, restored: 0 };
           const topics = [...new Set(ofPartition.map((record) => record.topic))].sort();
-          const tables = readWithCrashes(ofPartition, topics, choose, counts);
+          const tables = await readWithCrashes(ofPartition, topics, choose, counts);
           total.crashes += counts.crashes;
           total.dropped += counts.dropped;
+          total.restored += counts.restored;
           const expected = oracle(ofPartition, 'speed').plays;
           expect(comparable([...tables.plays.values()])).toEqual(comparable(expected.map(asRow)));
           const counted = speedLedger(ofPartition).flatMap((row) =>
@@ -118,6 +178,7 @@ test.each([
     );
     expect(total.crashes).toBeGreaterThan(runs / 2);
     expect(total.dropped).toBeGreaterThan(0);
+    expect(total.restored).toBeGreaterThan(runs / 4);
   },
 );
 

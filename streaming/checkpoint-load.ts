@@ -1,0 +1,108 @@
+import { FactStore } from '../attribution/facts/fact-store.ts';
+import { restoreSegment } from '../attribution/facts/segment.ts';
+import type { Policy } from '../attribution/policy.ts';
+import type { Logger } from '../platform/log.ts';
+import { NoSuchObjectError } from '../platform/storage.ts';
+import { BadCheckpointError, unseal, UnusableCheckpointError, type CheckpointHead } from './checkpoint-format.ts';
+import { inSlices, type CheckpointPlace, type Written } from './checkpoint-write.ts';
+import type { OnStep } from './commit.ts';
+import { findCheckpoints } from './sql/find-checkpoints.ts';
+import { forgetCheckpoint } from './sql/forget-checkpoint.ts';
+import type { RestoredState } from './task-state.ts';
+
+/** What a checkpoint must be of to be of use. */
+export interface Wanted {
+  policy: Policy;
+  topics: readonly string[];
+  /** By topic: the first offset that the log still holds, and up to which records are committed. */
+  earliest: readonly number[];
+  committed: readonly number[];
+}
+
+export interface Loaded {
+  state: RestoredState;
+  written: Written;
+}
+
+/**
+ * Restores the newest checkpoint of a task that can be used, or null where none can: each that cannot is told of, with why.
+ * One that is damaged, or lacks an object, is forgotten.
+ */
+export async function loadCheckpoint(
+  place: CheckpointPlace,
+  wanted: Wanted,
+  log: Logger,
+  onStep: OnStep = () => {},
+): Promise<Loaded | null> {
+  const rows = await findCheckpoints(place.pool, place.task);
+  for (const [index, row] of rows.entries()) {
+    try {
+      const loaded = await restoreCheckpoint(place, row.head, wanted, onStep);
+      log.info({ task: place.task, records: row.records, checkpoint: row.head }, 'restored from a checkpoint');
+      return loaded;
+    } catch (error) {
+      const next = index + 1 < rows.length ? 'trying the one before it' : 'reading the log again instead';
+      log.warn({ task: place.task, checkpoint: row.head, err: error }, `cannot use a checkpoint, ${next}`);
+      const lost = error instanceof BadCheckpointError || error instanceof NoSuchObjectError;
+      if (lost) await forgetCheckpoint(place.pool, row.checkpoint);
+    }
+  }
+  return null;
+}
+
+/**
+ * Restores the state of the checkpoint with this head.
+ *
+ * @throws BadCheckpointError, UnusableCheckpointError, NoSuchObjectError
+ */
+export async function restoreCheckpoint(
+  place: Pick<CheckpointPlace, 'storage' | 'policy'>,
+  key: string,
+  wanted: Wanted,
+  onStep: OnStep = () => {},
+): Promise<Loaded> {
+  const { storage } = place;
+  const { format, body } = await unseal(key, await storage.get(key));
+  const head = format.parseHead(body);
+  await onStep('head read');
+  check(key, head, wanted, place.policy);
+  const store = new FactStore(wanted.policy);
+  const written: Written = new WeakMap();
+  for (const name of ['places', 'labels'] as const) {
+    for (const [number, uses, text] of head[name]) store.restoreDictionary(name, number, text, uses);
+  }
+  for (const { serial, begunAt, records, bytes, shadowed, segments } of head.chunks) {
+    const chunk = store.restoreChunk(serial, begunAt, records, bytes, shadowed);
+    for (const segment of segments) {
+      const { body: columns } = await unseal(segment.key, await storage.get(segment.key), segment.sha256);
+      await inSlices(restoreSegment(store, chunk, columns));
+      await onStep('segment restored');
+    }
+    if (chunk.count !== records) {
+      throw new BadCheckpointError(`${key} has ${chunk.count} records in a chunk that it says has ${records}`);
+    }
+    written.set(chunk, segments);
+  }
+  store.restored();
+  await onStep('restored');
+  const clocks = head.clocks.map((clock) => clock ?? -Infinity);
+  return { state: { store, next: head.next, clocks, marks: head.marks }, written };
+}
+
+/** @throws UnusableCheckpointError */
+function check(key: string, head: CheckpointHead, wanted: Wanted, policy: string): void {
+  const fault = (why: string) => new UnusableCheckpointError(`${key} ${why}`);
+  if (head.policy !== policy) throw fault(`was made under policy ${head.policy}; it is ${policy} now`);
+  if (head.topics.join() !== wanted.topics.join()) {
+    throw fault(`is of the topics ${head.topics.join(', ')}; they are ${wanted.topics.join(', ')} now`);
+  }
+  for (const [index, topic] of head.topics.entries()) {
+    const next = head.next[index];
+    if (next < wanted.earliest[index]) {
+      throw fault(`goes on at offset ${next} of ${topic}, whose log begins at ${wanted.earliest[index]}`);
+    }
+    if (next > wanted.committed[index]) {
+      throw fault(`has read ${topic} up to ${next}, and only ${wanted.committed[index]} are committed`);
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Chunk } from '../attribution/facts/chunk.ts';
+import { SEGMENT_RECORDS, writeSegment } from '../attribution/facts/segment.ts';
+import type { Pool } from '../platform/postgres.ts';
+import type { Storage } from '../platform/storage.ts';
+import { seal, type CheckpointHead, type SavedSegment, type SavedString } from './checkpoint-format.ts';
+import type { OnStep } from './commit.ts';
+import { FencedError } from './errors.ts';
+import { registerCheckpoint } from './sql/register-checkpoint.ts';
+import type { StateCut } from './task-state.ts';
+
+/** Entries of a dictionary that are made JSON at a time. */
+const ENTRIES = 2_000;
+
+/** Where the checkpoints of a task stand. */
+export interface CheckpointPlace {
+  pool: Pool;
+  storage: Storage;
+  /** The task's objects: `checkpoints/<installation>/<task>/`. */
+  prefix: string;
+  task: number;
+  epoch: number;
+  policy: string;
+}
+
+/** Of segments that are in the storage: by chunk, in order. What was written once is not written again. */
+export type Written = WeakMap<Chunk, SavedSegment[]>;
+
+/** What stands in the storage. */
+export interface StoredCheckpoint {
+  /** Storage keys: what is read first, and all that it needs, itself included. */
+  head: string;
+  objects: string[];
+  records: number;
+  /** Of all objects, and of those that were new. */
+  bytes: number;
+  newBytes: number;
+}
+
+export type CheckpointWritten = Pick<StoredCheckpoint, 'records' | 'bytes' | 'newBytes'>;
+
+/** Runs a slice at a time, and lets everything else go first in between, until it is done or the signal aborts. */
+export async function inSlices<Result>(work: Generator<void, Result>, signal?: AbortSignal): Promise<Result> {
+  for (;;) {
+    signal?.throwIfAborted();
+    const { done, value } = work.next();
+    if (done) return value;
+    await nextTurn();
+  }
+}
+
+/**
+ * Writes what was cut to the storage; whatever the task reads meanwhile is not in it. Of the records only those are written
+ * that no earlier checkpoint has, and the last segment of each chunk until it is full. Nothing of the cut may be dropped
+ * before this ends, or before the signal aborts.
+ */
+export async function storeCheckpoint(
+  place: Pick<CheckpointPlace, 'storage' | 'prefix' | 'epoch' | 'policy'>,
+  cut: StateCut,
+  written: Written,
+  signal: AbortSignal,
+  onStep: OnStep = () => {},
+): Promise<StoredCheckpoint> {
+  const { storage, prefix, epoch } = place;
+  const put = async (name: string, parts: readonly Uint8Array[]) => {
+    const { object, sha256 } = await seal(parts);
+    const key = `${prefix}${epoch}/${name}-${randomUUID()}`;
+    await storage.put(key, object);
+    return { key, bytes: object.length, sha256 };
+  };
+  let newBytes = 0;
+  const chunks: CheckpointHead['chunks'] = [];
+  for (const { chunk, count, shadowed } of cut.facts.chunks) {
+    const segments: SavedSegment[] = [];
+    const before = written.get(chunk) ?? [];
+    for (let from = 0; from < count; from += SEGMENT_RECORDS) {
+      const to = Math.min(from + SEGMENT_RECORDS, count);
+      const known = before[segments.length];
+      if (known?.records === to - from) {
+        segments.push(known);
+        continue;
+      }
+      const stored = await put('records', await inSlices(writeSegment(cut.facts.store, chunk, from, to), signal));
+      await onStep('segment written');
+      newBytes += stored.bytes;
+      segments.push({ ...stored, records: to - from });
+    }
+    written.set(chunk, segments);
+    const bytes = count < chunk.count ? chunk.textAt[count] : chunk.used;
+    chunks.push({ serial: chunk.serial, begunAt: chunk.begunAt, records: count, bytes, shadowed, segments });
+  }
+  const head = await put('head', await headOf(place.policy, cut, chunks));
+  newBytes += head.bytes;
+  await onStep('head written');
+  const segments = chunks.flatMap((chunk) => chunk.segments);
+  return {
+    head: head.key,
+    objects: [head.key, ...segments.map((segment) => segment.key)],
+    records: chunks.reduce((sum, chunk) => sum + chunk.records, 0),
+    bytes: segments.reduce((sum, segment) => sum + segment.bytes, head.bytes),
+    newBytes,
+  };
+}
+
+/**
+ * Stores a checkpoint and registers it, and removes what no checkpoint of the task needs any more.
+ *
+ * @throws FencedError where the task is another's by now
+ */
+export async function writeCheckpoint(
+  place: CheckpointPlace,
+  cut: StateCut,
+  written: Written,
+  signal: AbortSignal,
+  onStep: OnStep = () => {},
+): Promise<CheckpointWritten> {
+  const { storage, epoch } = place;
+  const stored = await storeCheckpoint(place, cut, written, signal, onStep);
+  signal.throwIfAborted();
+  const old = await registerCheckpoint(place.pool, place.task, epoch, {
+    offsets: Object.fromEntries(cut.topics.map((topic, index) => [topic, cut.next[index]])),
+    ...stored,
+  });
+  if (old === null) throw new FencedError(place.task, epoch);
+  await onStep('registered');
+  for (const key of old) await storage.delete(key);
+  await onStep('old removed');
+  const { records, bytes, newBytes } = stored;
+  return { records, bytes, newBytes };
+}
+
+/** The head as JSON, in parts, since a dictionary can be large. */
+async function headOf(policy: string, cut: StateCut, chunks: CheckpointHead['chunks']): Promise<Buffer[]> {
+  const { topics, next, marks, facts } = cut;
+  const clocks = cut.clocks.map((clock) => (Number.isFinite(clock) ? clock : null));
+  const rest: Omit<CheckpointHead, 'places' | 'labels'> = { policy, topics, next, clocks, marks, chunks };
+  const parts = [Buffer.from(JSON.stringify(rest).slice(0, -1))];
+  for (const name of ['places', 'labels'] as const) {
+    parts.push(Buffer.from(`,${JSON.stringify(name)}:[`));
+    const { texts, uses } = facts[name];
+    let first = true;
+    for (let from = 0; from < texts.length; from += ENTRIES) {
+      const entries: SavedString[] = [];
+      for (let number = from; number < Math.min(from + ENTRIES, texts.length); number++) {
+        const text = texts[number];
+        if (text !== null) entries.push([number, uses[number], text]);
+      }
+      if (entries.length === 0) continue;
+      parts.push(Buffer.from((first ? '' : ',') + JSON.stringify(entries).slice(1, -1)));
+      first = false;
+      await nextTurn();
+    }
+    parts.push(Buffer.from(']'));
+  }
+  parts.push(Buffer.from('}'));
+  return parts;
+}
