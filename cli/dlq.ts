@@ -1,13 +1,16 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { REJECTION_REASONS } from '../attribution/validate.ts';
 import {
+  countByPlace,
   countDeadLetters,
+  findDeadLetter,
   listDeadLetters,
   type DeadLetter,
   type DeadLetterFilter,
   type ReasonCount,
 } from '../observe/dead-letters.ts';
 import { replayDeadLetters } from '../send/replay.ts';
+import { UsageError } from './failure.ts';
 import { grouped, print, printable, printJson, table } from './output.ts';
 import { withDatabase, withDatabaseAndKafka } from './servers.ts';
 
@@ -15,6 +18,10 @@ interface FilterOptions {
   reason?: string;
   topic?: string;
   day?: string;
+  from?: string;
+  to?: string;
+  partition?: number;
+  field?: string;
   json?: true;
 }
 
@@ -34,8 +41,10 @@ const MOST_FIELDS = 5;
 export function dlqCommand(): Command {
   return new Command('dlq')
     .description('Dead letters: the records that are no valid events, and why. They are kept in Postgres.')
-    .usage('list|replay [options]')
+    .usage('list|count|show|replay [options]')
     .addCommand(listCommand())
+    .addCommand(countCommand())
+    .addCommand(showCommand())
     .addCommand(replayCommand());
 }
 
@@ -44,6 +53,21 @@ function listCommand(): Command {
     .description('how many there are by reason, and the latest of them')
     .option('--limit <n>', 'how many are shown; the counts are of all', wholeNumber, 20)
     .action((options: ListOptions) => list(options));
+}
+
+function countCommand(): Command {
+  return withFilter(new Command('count'))
+    .description('how many there are by topic, day and reason, and how many of them were not sent again yet')
+    .action((options: FilterOptions) => count(options));
+}
+
+function showCommand(): Command {
+  return new Command('show')
+    .description('one of them, whole')
+    .argument('<id>', 'its number, as "dlq list" says it', wholeNumber)
+    .option('--raw', 'only its value, byte for byte')
+    .option('--json', 'print JSON')
+    .action((id: number, options: { raw?: true; json?: true }) => show(id, options));
 }
 
 function replayCommand(): Command {
@@ -66,7 +90,31 @@ function withFilter(command: Command): Command {
     .option('--reason <reason>', `only of this reason: ${REJECTION_REASONS.join(', ')}`, reason)
     .option('--topic <topic>', 'only those that came from this topic')
     .option('--day <day>', 'only those of this UTC day (of the event; of arrival where it has none), YYYY-MM-DD', day)
+    .option('--from <day>', 'only those of this day or a later one', day)
+    .option('--to <day>', 'only those of this day or an earlier one', day)
+    .option('--partition <n>', 'only those that came from this partition', wholeNumber)
+    .option('--field <field>', 'only those where this field is wrong, as origin.surface')
     .option('--json', 'print JSON');
+}
+
+async function count(options: FilterOptions): Promise<void> {
+  await withDatabase('dlq', async ({ pool }) => {
+    const filter = filterOf(options);
+    const counts = await countByPlace(pool, filter);
+    if (options.json) printJson({ counts });
+    else if (counts.length === 0) print(`There are no dead letters${words(filter)}.`);
+    else print(table(counts.map(({ not_replayed, ...rest }) => ({ ...rest, 'not sent again': not_replayed }))));
+  });
+}
+
+async function show(id: number, options: { raw?: true; json?: true }): Promise<void> {
+  await withDatabase('dlq', async ({ pool }) => {
+    const letter = await findDeadLetter(pool, id);
+    if (letter === null) throw new UsageError(`There is no dead letter ${id}; "whence dlq list" says which there are.`);
+    if (options.raw) process.stdout.write(letter.value ?? '');
+    else if (options.json) printJson(asJson(letter));
+    else print(asText(letter, Infinity));
+  });
 }
 
 async function list(options: ListOptions): Promise<void> {
@@ -84,7 +132,7 @@ async function list(options: ListOptions): Promise<void> {
       return;
     }
     print(`${grouped(total)} dead letters${words(filter)}:`, countTable(counts));
-    if (letters.length > 0) print('', `The latest ${letters.length}:`, ...letters.map(asText));
+    if (letters.length > 0) print('', `The latest ${letters.length}:`, ...letters.map((letter) => asText(letter)));
   });
 }
 
@@ -132,44 +180,39 @@ function countTable(counts: readonly ReasonCount[]): string {
   );
 }
 
-function filterOf({ reason, topic, day }: FilterOptions): DeadLetterFilter {
-  return { ...(reason && { reason }), ...(topic && { topic }), ...(day && { day }) };
+function filterOf({ reason, topic, day, from, to, partition, field }: FilterOptions): DeadLetterFilter {
+  return { reason, topic, day, from, to, partition, field };
 }
 
-function words({ reason, topic, day, notReplayed }: DeadLetterFilter): string {
+function words({ reason, topic, day, from, to, partition, field, notReplayed }: DeadLetterFilter): string {
   const parts = [
     reason && `of reason ${reason}`,
     topic && `from ${topic}`,
+    partition !== undefined && `from partition ${partition}`,
+    field && `about ${field}`,
     day && `of ${day}`,
+    from && `from ${from} on`,
+    to && `up to ${to}`,
     notReplayed && 'that was not sent again before',
   ].filter((part) => part);
   return parts.length > 0 ? ` ${parts.join(' ')}` : '';
 }
 
-function asText({
-  topic,
-  partition,
-  offset,
-  stamped_at,
-  reason,
-  field,
-  message,
-  value,
-  replayed_at,
-}: DeadLetter): string {
+function asText(letter: DeadLetter, atMost = SNIPPET): string {
+  const { id, topic, partition, offset, stamped_at, reason, field, message, value, replayed_at } = letter;
   const about = field === null ? reason : `${reason} ${field}`;
   const again = replayed_at === null ? '' : `, sent again ${replayed_at.toISOString()}`;
   return [
-    `  ${topic}/${partition}@${offset}  ${stamped_at.toISOString()}  ${about}${again}`,
+    `  ${id}  ${topic}/${partition}@${offset}  ${stamped_at.toISOString()}  ${about}${again}`,
     `    ${printable(message)}`,
-    `    ${snippet(value)}`,
+    `    ${snippet(value, atMost)}`,
   ].join('\n');
 }
 
-function snippet(value: Buffer | null): string {
+function snippet(value: Buffer | null, atMost: number): string {
   if (value === null) return '(no value)';
-  const text = value.subarray(0, SNIPPET * 4).toString('utf8');
-  return printable(text.length > SNIPPET ? `${text.slice(0, SNIPPET)}…` : text) || '(empty)';
+  const text = value.subarray(0, atMost * 4).toString('utf8');
+  return printable(text.length > atMost ? `${text.slice(0, atMost)}…` : text) || '(empty)';
 }
 
 /** Bytes as text, and in base64 where they are none. */

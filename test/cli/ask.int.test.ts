@@ -242,6 +242,23 @@ describe('whence dlq', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'There are no dead letters of 2000-01-01.\n' });
   });
 
+  test('counts by topic, day and reason; filters by field, days and partition; shows one byte for byte', async () => {
+    const all = (await json('dlq', ['list', '--limit', '1000'])).answer;
+    const { code, stdout } = await whence(['dlq', 'count', '--json'], { env });
+    const { counts } = JSON.parse(stdout) as { counts: { count: number; not_replayed: number }[] };
+    expect(code).toBe(0);
+    expect(counts.reduce((sum, { count }) => sum + count, 0)).toBe(all.total);
+    const letters = all.letters as unknown as { id: number; field: string | null; day: string; partition: number }[];
+    const one = letters.find(({ field }) => field !== null);
+    const { id, field, day, partition } = one ?? letters[0];
+    const like = letters.filter((l) => l.field === field && l.day === day && l.partition === partition);
+    const filter = ['--field', String(field), '--from', day, '--to', day, '--partition', String(partition)];
+    expect((await json('dlq', ['list', ...filter])).answer.total).toBe(like.length);
+    const { rows } = await pool.query<{ value: Buffer }>('select value from whence.dead_letters where id = $1', [id]);
+    expect((await whence(['dlq', 'show', String(id), '--raw'], { env })).stdout).toBe(rows[0].value.toString('utf8'));
+    expect((await whence(['dlq', 'show', '0'], { env })).stderr).toContain('error: There is no dead letter 0');
+  });
+
   test('sends them again once, where they came from, as they were; what stays wrong is a new dead letter', async () => {
     const key = Buffer.from('pröfile');
     const value = Buffer.from([0x7b, 0xff, 0x00]);
