@@ -61,7 +61,11 @@ interface Run {
 /** Runs a command to its end and measures it and its children. */
 async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
   const begun = process.hrtime.bigint();
-  const child = spawn('/usr/bin/env', [process.execPath, ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const profile = process.env.BENCH_NODE_ARGUMENTS?.split(' ') ?? [];
+  const child = spawn('/usr/bin/env', [process.execPath, ...profile, ...args], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   let peak = 0;
   let cpu = 0;
   const watch = setInterval(() => {

@@ -7,7 +7,6 @@ export interface Outgoing<Source> {
   partition?: number;
   key: string | Buffer | null;
   value: Buffer | null;
-  headers?: Record<string, string>;
   /** Where it comes from, to name it by. */
   source: Source;
 }
@@ -56,7 +55,7 @@ const BLOCK_BYTES = 4 * 1024 * 1024;
 export class Outbox<Source> {
   readonly sent = new Map<string, number>();
   readonly refused: Refusal<Source>[] = [];
-  readonly #producer: Pick<Producer, 'send'>;
+  readonly #producer: Producer;
   readonly #partitions: ReadonlyMap<string, PartitionMetadata[]>;
   readonly #compression: CompressionTypes;
   readonly #partitionOf = kafkajs.Partitioners.DefaultPartitioner();
@@ -65,11 +64,7 @@ export class Outbox<Source> {
   #sending: Promise<void> | null = null;
   #failure: unknown = null;
 
-  constructor(
-    producer: Pick<Producer, 'send'>,
-    partitions: ReadonlyMap<string, PartitionMetadata[]>,
-    compression: CompressionTypes,
-  ) {
+  constructor(producer: Producer, partitions: ReadonlyMap<string, PartitionMetadata[]>, compression: CompressionTypes) {
     this.#producer = producer;
     this.#partitions = partitions;
     this.#compression = compression;
@@ -146,7 +141,7 @@ export class Outbox<Source> {
 
   async #sendBatch(batch: Batch<Source>): Promise<void> {
     const { topic, partition, records } = batch;
-    const messages = records.map(({ key, value, headers }) => ({ key, value, partition, ...(headers && { headers }) }));
+    const messages = records.map(({ key, value }) => ({ key, value, partition }));
     try {
       await this.#producer.send({ topic, messages, compression: this.#compression });
     } catch (error) {

@@ -6,6 +6,8 @@ import type { SourceTopics } from './topics.ts';
 const SESSION_TIMEOUT_MS = 10_000;
 const HEARTBEAT_MS = 500;
 const FETCH_WAIT_MS = 100;
+/** So soon partitions that a topic has gained are found, and the group assigns anew. */
+const METADATA_MAX_AGE_MS = 30_000;
 /** kafkajs restarts a consumer that crashed; so often without any commit between, and it is no passing fault. */
 const MOST_CRASHES = 10;
 
@@ -80,13 +82,20 @@ export class Lifecycle {
  * A consumer whose group only assigns: the same partition number of all topics to one member. Offsets are not Kafka's to keep.
  *
  * @param sessionTimeoutMs after how long without a sign of life a process loses its partitions; 10 s by default
+ * @param metadataMaxAgeMs how old what is known of the topics may be; 30 s by default
  */
-export function createGroupConsumer(kafka: Kafka, groupId: string, sessionTimeoutMs = SESSION_TIMEOUT_MS): Consumer {
+export function createGroupConsumer(
+  kafka: Kafka,
+  groupId: string,
+  sessionTimeoutMs = SESSION_TIMEOUT_MS,
+  metadataMaxAgeMs = METADATA_MAX_AGE_MS,
+): Consumer {
   return kafka.consumer({
     groupId,
     partitionAssigners: [copartitionAssigner],
     sessionTimeout: sessionTimeoutMs,
     heartbeatInterval: HEARTBEAT_MS,
+    metadataMaxAge: metadataMaxAgeMs,
     maxWaitTimeInMs: FETCH_WAIT_MS,
     maxBytesPerPartition: 2 * 1024 * 1024,
     allowAutoTopicCreation: false,

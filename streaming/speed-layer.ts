@@ -31,6 +31,8 @@ export interface SpeedLayerOptions extends TopicSettings {
   onStep?: OnStep;
   /** After how long without a sign of life a process loses its partitions; 10 s by default. */
   sessionTimeoutMs?: number;
+  /** So soon partitions that a topic has gained are found; 30 s by default. */
+  metadataMaxAgeMs?: number;
   metrics?: SpeedMetrics;
 }
 
@@ -61,7 +63,12 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
   });
   const targets = await fetchBounds(admin, topics.names);
   await registerPolicy(pool, policy);
-  const consumer = createGroupConsumer(kafka, await findGroupId(pool), options.sessionTimeoutMs);
+  const consumer = createGroupConsumer(
+    kafka,
+    await findGroupId(pool),
+    options.sessionTimeoutMs,
+    options.metadataMaxAgeMs,
+  );
   const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log);
   const checkpoints = options.checkpoints && {
     ...options.checkpoints,

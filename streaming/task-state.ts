@@ -12,7 +12,6 @@ import { DAY } from '../attribution/time.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
-import { letterOf } from './replayed-letter.ts';
 
 /** Where a topic has been applied to, and a mark by which its last applied record is known again. */
 export interface TopicOffset {
@@ -33,9 +32,6 @@ export interface DeadLetterRow {
   key: string | null;
   value: string | null;
   stamped_at: string;
-  /** The dead letter that it was before, sent again; nulls where it says of none. */
-  token: string | null;
-  letter: number | null;
 }
 
 /** A key whose plays may have changed, from those that end at `affected_from` on. */
@@ -209,6 +205,8 @@ export class TaskState {
     const rules = this.#policy.rules.speed;
     for (const [key, since] of this.#dirty) {
       if (!this.#store.hasPlayback(key)) continue;
+      // Impressions after the last playback event: no play begins at or after any of them, so none can change.
+      if (this.#store.latestPlayback(key) < since) continue;
       // What ended before this had its facts dropped: it stays as it is.
       const affectedFrom = Math.max(since - rules.stitchingGap, this.#marks.frozenBefore, 0);
       const view = this.#view.load(key);
@@ -326,7 +324,6 @@ export class TaskState {
       key: bytea(message.key),
       value: bytea(message.value),
       stamped_at: new Date(Math.max(stamp, 0)).toISOString(),
-      ...(letterOf(message) ?? { token: null, letter: null }),
     });
   }
 

@@ -16,10 +16,10 @@ import type { LogBounds } from './topics.ts';
 
 /** While live, a commit waits this long for company; while catching up, it waits for many records. */
 const LINGER_MS = 15;
-const CATCH_UP_LINGER_MS = 1_500;
-const CATCH_UP_RECORDS = 60_000;
+const CATCH_UP_LINGER_MS = 5_000;
+const CATCH_UP_RECORDS = 150_000;
 /** Reading waits for a commit while this many records are uncommitted: what bounds memory when Postgres is slow. */
-const MOST_PENDING = 120_000;
+const MOST_PENDING = 300_000;
 /** The same for the bytes of dead letters, which are kept whole. */
 const MOST_PENDING_BYTES = 16 * 1024 * 1024;
 /** Whoever stops writes a checkpoint where at least so many records were read since the last. */

@@ -153,6 +153,19 @@ export class FactStore {
     return this.keys.flags[key] !== 0;
   }
 
+  /** The greatest time of the playback events held of a key, epoch milliseconds; -Infinity where there is none. */
+  latestPlayback(key: number): number {
+    let latest = -Infinity;
+    for (let number = this.keys.head[key]; number >= 0;) {
+      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      if (chunk === null) break;
+      const place = number % CHUNK_RECORDS;
+      if (chunk.time[place] > latest && (chunk.flags(place) & PLAYBACK_FLAG) !== 0) latest = chunk.time[place];
+      number = chunk.previous[place];
+    }
+    return latest;
+  }
+
   /** The numbers of a key's records that count, newest first, into `into`; returns how many. */
   recordsOf(key: number, into: number[]): number {
     let count = 0;

@@ -6,6 +6,7 @@ import {
   UnequalPartitionsError,
   MissingTopicError,
 } from '../../streaming/errors.ts';
+import { createProducer } from '../../platform/kafka.ts';
 import { createSilentLayer } from './layer.ts';
 import { startStack, World } from './world.ts';
 
@@ -217,11 +218,47 @@ describe('where the log is not what it was, the stream stops and says what to do
     await world.end();
   });
 
+  test('partitions that topics gain while it runs are read, one topic after the other', async () => {
+    const world = await World.create(stack, 'growing', 1);
+    const sendTo = async (topic: string, partition: number) => {
+      const producer = createProducer(world.kafka);
+      await producer.connect();
+      await producer.send({ topic, messages: [{ key: 'p', value: 'poison', partition }] });
+      await producer.disconnect();
+    };
+    await sendTo(world.impressions, 0);
+    const layer = await createSilentLayer(world, { metadataMaxAgeMs: 500 });
+    await waitFor(async () => (await consumed(world)) === 1);
+    for (const [grown, topic] of [world.impressions, world.playback].entries()) {
+      await world.withAdmin(async (admin) => {
+        await admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] });
+        await waitFor(
+          async () => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length === 2,
+        );
+      });
+      await sendTo(topic, 1);
+      await waitFor(async () => (await consumed(world)) === grown + 2);
+    }
+    await layer.stop();
+    const { rows } = await world.pool.query('select topic, partition from whence.ledger order by topic, partition');
+    expect(rows).toEqual([
+      { topic: world.impressions, partition: 0 },
+      { topic: world.impressions, partition: 1 },
+      { topic: world.playback, partition: 1 },
+    ]);
+    await world.end();
+  });
+
   test('topics with unequal numbers of partitions, and a topic that is not there, are refused at the start', async () => {
     const world = await World.create(stack, 'unequal', 2);
-    await world.withAdmin((admin) =>
-      admin.createPartitions({ topicPartitions: [{ topic: world.playback, count: 3 }] }),
-    );
+    await world.withAdmin(async (admin) => {
+      await admin.createPartitions({ topicPartitions: [{ topic: world.playback, count: 3 }] });
+      // The broker answers before it knows of them itself.
+      await waitFor(async () => {
+        const { topics } = await admin.fetchTopicMetadata({ topics: [world.playback] });
+        return topics[0].partitions.length === 3;
+      });
+    });
     const unequal = await createSilentLayer(world).catch((error: unknown) => error);
     expect(unequal).toBeInstanceOf(UnequalPartitionsError);
     expect(String(unequal)).toMatch(/impressions-unequal: 2\s+playback-unequal: 3/);
