@@ -79,8 +79,8 @@ function replayCommand(): Command {
       'after',
       `
 For when what made them wrong has passed: a topic that got records of another, an event time that was in the future. Each is
-sent once, with its key and bytes, to its own partition. Killed in between, the next replay may send some a second time: the
-stream recognises these as copies. A record that is still wrong becomes a new dead letter; the old one stays, marked.`,
+sent exactly once, with its key and bytes, to its own partition; killed in between, the next replay finds out what was sent. A
+record that is still wrong reopens its dead letter with the new reason: "dlq show" says how often it came back.`,
     )
     .action((options: ReplayOptions) => replay(options));
 }
@@ -199,11 +199,12 @@ function words({ reason, topic, day, from, to, partition, field, notReplayed }: 
 }
 
 function asText(letter: DeadLetter, atMost = SNIPPET): string {
-  const { id, topic, partition, offset, stamped_at, reason, field, message, value, replayed_at } = letter;
+  const { id, topic, partition, offset, stamped_at, reason, field, message, value, replayed_at, replays } = letter;
   const about = field === null ? reason : `${reason} ${field}`;
   const again = replayed_at === null ? '' : `, sent again ${replayed_at.toISOString()}`;
+  const back = replays === 0 ? '' : `, came back ${grouped(replays)} times`;
   return [
-    `  ${id}  ${topic}/${partition}@${offset}  ${stamped_at.toISOString()}  ${about}${again}`,
+    `  ${id}  ${topic}/${partition}@${offset}  ${stamped_at.toISOString()}  ${about}${back}${again}`,
     `    ${printable(message)}`,
     `    ${snippet(value, atMost)}`,
   ].join('\n');

@@ -30,6 +30,8 @@ export interface DeadLetter {
   stamped_at: Date;
   relayed_at: Date | null;
   replayed_at: Date | null;
+  /** How often it was sent again and came back, still wrong. */
+  replays: number;
 }
 
 /** How each part of a filter reads in SQL. */
@@ -68,7 +70,8 @@ export async function listDeadLetters(
 ): Promise<DeadLetter[]> {
   const { where, values } = conditionOf(filter);
   const { rows } = await database.query<DeadLetter>(
-    `select id, topic, partition, "offset", day, reason, field, message, key, value, stamped_at, relayed_at, replayed_at
+    `select id, topic, partition, "offset", day, reason, field, message, key, value, stamped_at, relayed_at, replayed_at,
+       replays
      from whence.dead_letters where ${where} order by id desc limit $${values.length + 1}`,
     [...values, limit],
   );
@@ -96,7 +99,8 @@ export async function countDeadLetters(database: Queryable, filter: DeadLetterFi
 /** One dead letter, null where there is none of this id. */
 export async function findDeadLetter(database: Queryable, id: number): Promise<DeadLetter | null> {
   const { rows } = await database.query<DeadLetter>(
-    `select id, topic, partition, "offset", day, reason, field, message, key, value, stamped_at, relayed_at, replayed_at
+    `select id, topic, partition, "offset", day, reason, field, message, key, value, stamped_at, relayed_at, replayed_at,
+       replays
      from whence.dead_letters where id = $1`,
     [id],
   );

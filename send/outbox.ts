@@ -7,6 +7,7 @@ export interface Outgoing<Source> {
   partition?: number;
   key: string | Buffer | null;
   value: Buffer | null;
+  headers?: Record<string, string>;
   /** Where it comes from, to name it by. */
   source: Source;
 }
@@ -55,7 +56,7 @@ const BLOCK_BYTES = 4 * 1024 * 1024;
 export class Outbox<Source> {
   readonly sent = new Map<string, number>();
   readonly refused: Refusal<Source>[] = [];
-  readonly #producer: Producer;
+  readonly #producer: Pick<Producer, 'send'>;
   readonly #partitions: ReadonlyMap<string, PartitionMetadata[]>;
   readonly #compression: CompressionTypes;
   readonly #partitionOf = kafkajs.Partitioners.DefaultPartitioner();
@@ -64,7 +65,11 @@ export class Outbox<Source> {
   #sending: Promise<void> | null = null;
   #failure: unknown = null;
 
-  constructor(producer: Producer, partitions: ReadonlyMap<string, PartitionMetadata[]>, compression: CompressionTypes) {
+  constructor(
+    producer: Pick<Producer, 'send'>,
+    partitions: ReadonlyMap<string, PartitionMetadata[]>,
+    compression: CompressionTypes,
+  ) {
     this.#producer = producer;
     this.#partitions = partitions;
     this.#compression = compression;
@@ -141,7 +146,7 @@ export class Outbox<Source> {
 
   async #sendBatch(batch: Batch<Source>): Promise<void> {
     const { topic, partition, records } = batch;
-    const messages = records.map(({ key, value }) => ({ key, value, partition }));
+    const messages = records.map(({ key, value, headers }) => ({ key, value, partition, ...(headers && { headers }) }));
     try {
       await this.#producer.send({ topic, messages, compression: this.#compression });
     } catch (error) {

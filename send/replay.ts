@@ -1,16 +1,21 @@
-import kafkajs, { type Kafka, type PartitionMetadata } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import kafkajs, { type Kafka, type PartitionMetadata, type Producer } from 'kafkajs';
 import { conditionOf, type DeadLetterFilter } from '../observe/dead-letters.ts';
 import { createProducer, withAdmin } from '../platform/kafka.ts';
-import { withTransaction, type Pool } from '../platform/postgres.ts';
-import { Outbox, type Refusal } from './outbox.ts';
-
-interface Letter {
-  id: number;
-  topic: string;
-  partition: number;
-  key: Buffer | null;
-  value: Buffer | null;
-}
+import type { Pool, Queryable } from '../platform/postgres.ts';
+import { LETTER_HEADER, letterHeader } from '../streaming/replayed-letter.ts';
+import { findGroupId } from '../streaming/sql/find-group-id.ts';
+import { Outbox, SendFailedError, type Refusal } from './outbox.ts';
+import {
+  beginReplay,
+  findReplayInDoubt,
+  markReplay,
+  takeOut,
+  undoReplay,
+  type BegunBatch,
+  type Letter,
+  type ReplayBatch,
+} from './replay-batches.ts';
 
 /** The place that a dead letter came from. */
 export type LetterOf = Pick<Letter, 'id' | 'topic' | 'partition'>;
@@ -22,6 +27,10 @@ export interface ReplayResult {
   notSent: Refusal<LetterOf>[];
 }
 
+/** A crash can be put between any two steps of a batch, by tests. */
+export type ReplayStep = 'settled' | 'begun' | 'sent' | 'before commit' | 'committed' | 'marked';
+export type OnReplayStep = (step: ReplayStep) => void | Promise<void>;
+
 /** A topic that dead letters came from is no longer there. */
 export class TopicGoneError extends Error {
   override readonly name = 'TopicGoneError';
@@ -32,34 +41,188 @@ export class TopicGoneError extends Error {
   }
 }
 
-const AT_A_TIME = 200;
-
-/**
- * Sends dead letters again to the topic and partition that they came from, with the key and the bytes that they had, each
- * once: rows are locked while they are sent, and marked in the same transaction. Where that transaction is lost after Kafka
- * took them (a kill, a lost connection), the next replay sends them again: none is missed, and the stream recognises the
- * second as a copy of the first. What is still wrong with a record makes a new dead letter of it.
- *
- * @throws TopicGoneError before anything is sent, SendFailedError
- */
-export async function replayDeadLetters(pool: Pool, kafka: Kafka, filter: DeadLetterFilter): Promise<ReplayResult> {
-  const { topics, last } = await scopeOf(pool, filter);
-  const partitions = await partitionsOf(kafka, topics);
-  const producer = createProducer(kafka, { idempotent: true });
-  await producer.connect();
-  try {
-    const outbox = new Outbox<LetterOf>(producer, partitions, kafkajs.CompressionTypes.LZ4);
-    // What is dead-lettered again meanwhile has a greater id: it waits for the next replay.
-    for (let id: number | null = 0; id !== null;) id = await replaySome(pool, outbox, partitions, filter, id, last);
-    return { sent: Object.fromEntries(outbox.sent), notSent: outbox.refused };
-  } finally {
-    await producer.disconnect();
+/** Another run sends dead letters of this database. */
+export class ReplayRunningError extends Error {
+  override readonly name = 'ReplayRunningError';
+  constructor() {
+    super('Another "whence dlq replay" of this database is under way; wait until it has ended. Nothing was sent');
   }
 }
 
-async function scopeOf(pool: Pool, filter: DeadLetterFilter): Promise<{ topics: string[]; last: number }> {
+/** Kafka failed within a batch. */
+export class ReplayFailedError extends Error {
+  override readonly name = 'ReplayFailedError';
+  constructor(sent: number, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(
+      `Kafka failed after ${sent} records (${reason}). Run the same again once it is well: it finds out what was sent, ` +
+        'and sends nothing twice',
+      { cause },
+    );
+  }
+}
+
+/** Any number that nothing else in the database locks. */
+const ADVISORY_LOCK = 8_234_950_128;
+const LOCK_WAIT_MS = 10_000;
+const LOCK_NOT_AVAILABLE = '55P03';
+/** An open transaction of a run that was killed holds back whoever reads the partition, at most this long. */
+const TRANSACTION_MS = 30_000;
+const MARKER_TRIES = 3;
+const MARKER_PAUSE_MS = 500;
+
+/**
+ * Sends dead letters again to the topic and partition that they came from, with the key and the bytes that they had, each
+ * exactly once (docs/decisions/0016-dead-letter-replay.md): a batch is one transaction of Kafka, with a marker in it by which
+ * whoever comes after a crash finds out whether it was sent.
+ *
+ * @throws TopicGoneError and ReplayRunningError before anything is sent, ReplayFailedError
+ */
+export async function replayDeadLetters(
+  pool: Pool,
+  kafka: Kafka,
+  filter: DeadLetterFilter,
+  onStep: OnReplayStep = () => {},
+): Promise<ReplayResult> {
+  // The lock is the connection's: whoever has lost it can write nothing more, since everything is done on that connection.
+  const client = await pool.connect();
+  try {
+    await lock(client);
+    const name = await findGroupId(client, 'whence-replay');
+    const producer = createProducer(kafka, {
+      idempotent: true,
+      maxInFlightRequests: 1,
+      transactionalId: name,
+      transactionTimeout: TRANSACTION_MS,
+    });
+    await producer.connect();
+    try {
+      await settle(client, kafka, producer, name);
+      await onStep('settled');
+      return await replayAll(client, kafka, producer, name, filter, onStep);
+    } finally {
+      await producer.disconnect();
+    }
+  } finally {
+    client.release(true);
+  }
+}
+
+async function lock(client: Queryable): Promise<void> {
+  await client.query(`set lock_timeout to ${LOCK_WAIT_MS}`);
+  try {
+    // A run that was killed holds it for a moment.
+    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
+  } catch (error) {
+    if ((error as { code?: string }).code === LOCK_NOT_AVAILABLE) throw new ReplayRunningError();
+    throw error;
+  }
+  await client.query('set lock_timeout to 0');
+}
+
+/** Ends what a former run left: its open transaction is settled and it can commit none, then its marker tells. */
+async function settle(client: Queryable, kafka: Kafka, producer: Producer, group: string): Promise<void> {
+  // The first transaction of a producer takes over the transactional id.
+  await (await producer.transaction()).abort();
+  const doubt = await findReplayInDoubt(client);
+  if (doubt === null) return;
+  if (await hasMarker(kafka, group, doubt)) await markReplay(client, doubt.replay);
+  else await undoReplay(client, doubt.replay);
+}
+
+async function hasMarker(kafka: Kafka, group: string, { replay, topic }: ReplayBatch): Promise<boolean> {
+  return withAdmin(kafka, async (admin) => {
+    // Where the topic is gone, so is what was sent there.
+    if (!(await admin.listTopics()).includes(topic)) return false;
+    // A coordinator may show the offset a moment after the transaction has ended.
+    for (let tries = 1; ; tries++) {
+      const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+      if (found.partitions.some(({ partition, offset }) => partition === 0 && Number(offset) === replay)) return true;
+      if (tries === MARKER_TRIES) return false;
+      await sleep(MARKER_PAUSE_MS);
+    }
+  });
+}
+
+async function replayAll(
+  client: Queryable,
+  kafka: Kafka,
+  producer: Producer,
+  group: string,
+  filter: DeadLetterFilter,
+  onStep: OnReplayStep,
+): Promise<ReplayResult> {
+  const { topics, last } = await scopeOf(client, filter);
+  const partitions = await partitionsOf(kafka, topics);
+  const sent: Record<string, number> = {};
+  const notSent: Refusal<LetterOf>[] = [];
+  // What comes back meanwhile keeps its id: it waits for the next run.
+  for (let after = 0; ;) {
+    const batch = await beginReplay(client, filter, after, last);
+    if (batch === null) return { sent, notSent };
+    await onStep('begun');
+    const outbox = await sendBatch(client, producer, group, partitions, batch, onStep).catch((error: unknown) => {
+      const before = Object.values(sent).reduce((sum, count) => sum + count, 0);
+      throw new ReplayFailedError(before, error instanceof SendFailedError ? error.cause : error);
+    });
+    await onStep('committed');
+    await markReplay(client, batch.replay);
+    await onStep('marked');
+    for (const [topic, count] of outbox.sent) sent[topic] = (sent[topic] ?? 0) + count;
+    notSent.push(...outbox.refused);
+    after = batch.letters.at(-1)?.id ?? last;
+  }
+}
+
+/** Where it fails, the batch stays in doubt: the next run settles it. */
+async function sendBatch(
+  client: Queryable,
+  producer: Producer,
+  group: string,
+  partitions: ReadonlyMap<string, PartitionMetadata[]>,
+  { replay, token, topic: markerTopic, letters }: BegunBatch,
+  onStep: OnReplayStep,
+): Promise<Outbox<LetterOf>> {
+  const transaction = await producer.transaction();
+  try {
+    const outbox = new Outbox<LetterOf>(transaction, partitions, kafkajs.CompressionTypes.LZ4);
+    for (const { id, topic, partition, offset, key, value } of letters) {
+      // Events of a profile must stay together, and whoever produced them decided where. Where that partition is no
+      // longer there, the key decides.
+      const isThere = partitions.get(topic)?.some(({ partitionId }) => partitionId === partition) ?? false;
+      const headers = {
+        [LETTER_HEADER]: letterHeader({ token, letter: id }),
+        'whence.topic': topic,
+        'whence.partition': String(partition),
+        'whence.offset': String(offset),
+      };
+      const source = { id, topic, partition };
+      outbox.add({ topic, ...(isThere && { partition }), key, value, headers, source });
+    }
+    await outbox.settle();
+    await onStep('sent');
+    // Before the commit, which decides about all letters that are in the batch then.
+    await takeOut(
+      client,
+      replay,
+      outbox.refused.map(({ source }) => source.id),
+    );
+    await transaction.sendOffsets({
+      consumerGroupId: group,
+      topics: [{ topic: markerTopic, partitions: [{ partition: 0, offset: String(replay) }] }],
+    });
+    await onStep('before commit');
+    await transaction.commit();
+    return outbox;
+  } catch (error) {
+    if (transaction.isActive()) await transaction.abort().catch(() => {});
+    throw error;
+  }
+}
+
+async function scopeOf(database: Queryable, filter: DeadLetterFilter): Promise<{ topics: string[]; last: number }> {
   const { where, values } = conditionOf(filter);
-  const { rows } = await pool.query<{ topics: string[]; last: number }>(
+  const { rows } = await database.query<{ topics: string[]; last: number }>(
     `select coalesce(array_agg(distinct topic), '{}') as topics, coalesce(max(id), 0) as last
      from whence.dead_letters where ${where}`,
     values,
@@ -78,36 +241,5 @@ async function partitionsOf(
     if (gone.length > 0) throw new TopicGoneError(gone);
     const metadata = await admin.fetchTopicMetadata({ topics: [...topics] });
     return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions]));
-  });
-}
-
-/** @returns the id of the last letter looked at, null where there was none left */
-async function replaySome(
-  pool: Pool,
-  outbox: Outbox<LetterOf>,
-  partitions: ReadonlyMap<string, PartitionMetadata[]>,
-  filter: DeadLetterFilter,
-  after: number,
-  last: number,
-): Promise<number | null> {
-  const { where, values } = conditionOf(filter);
-  const [from, to] = [values.length + 1, values.length + 2];
-  return withTransaction(pool, async (client) => {
-    const { rows } = await client.query<Letter>(
-      `select id, topic, partition, key, value from whence.dead_letters
-       where ${where} and id > $${from} and id <= $${to} order by id limit ${AT_A_TIME} for update`,
-      [...values, after, last],
-    );
-    for (const { id, topic, partition, key, value } of rows) {
-      // Events of a profile must stay together, and whoever produced them decided where. Where that partition is no
-      // longer there, the key decides.
-      const isThere = partitions.get(topic)?.some(({ partitionId }) => partitionId === partition) ?? false;
-      outbox.add({ topic, ...(isThere && { partition }), key, value, source: { id, topic, partition } });
-    }
-    await outbox.settle();
-    const refused = new Set(outbox.refused.map(({ source }) => source.id));
-    const sent = rows.map(({ id }) => id).filter((id) => !refused.has(id));
-    await client.query('update whence.dead_letters set replayed_at = now() where id = any($1)', [sent]);
-    return rows.at(-1)?.id ?? null;
   });
 }

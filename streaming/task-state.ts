@@ -12,6 +12,7 @@ import { DAY } from '../attribution/time.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
+import { letterOf } from './replayed-letter.ts';
 
 /** Where a topic has been applied to, and a mark by which its last applied record is known again. */
 export interface TopicOffset {
@@ -32,6 +33,9 @@ export interface DeadLetterRow {
   key: string | null;
   value: string | null;
   stamped_at: string;
+  /** The dead letter that it was before, sent again; nulls where it says of none. */
+  token: string | null;
+  letter: number | null;
 }
 
 /** A key whose plays may have changed, from those that end at `affected_from` on. */
@@ -324,6 +328,7 @@ export class TaskState {
       key: bytea(message.key),
       value: bytea(message.value),
       stamped_at: new Date(Math.max(stamp, 0)).toISOString(),
+      ...(letterOf(message) ?? { token: null, letter: null }),
     });
   }
 

@@ -49,7 +49,7 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
   migrations: { ours: [], only: ['knex'] },
   local: { ours: ['platform'] },
   observe: { ours: ['attribution', 'platform', 'streaming'], never: [TEMPORAL] },
-  send: { ours: ['platform', 'observe'], never: [TEMPORAL] },
+  send: { ours: ['platform', 'observe', 'streaming'], never: [TEMPORAL] },
   simulator: { ours: ['attribution', 'platform'] },
   web: { ours: ['attribution', 'platform'], never: [TEMPORAL, 'kafkajs'] },
   cli: { ours: 'any' },

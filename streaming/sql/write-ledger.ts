@@ -49,16 +49,39 @@ function* slices(rows: readonly DeadLetterRow[]): Generator<DeadLetterRow[]> {
   if (slice.length > 0) yield slice;
 }
 
+/**
+ * A record that was a dead letter before and was sent again is still that letter, and open again: it is no second one. It is
+ * known by the token of its batch and by its value. Where it was sent once more since, that later sending decides.
+ */
 async function addSlice(database: Queryable, partition: number, rows: readonly DeadLetterRow[]): Promise<void> {
   await database.query(
-    `insert into whence.dead_letters
+    `with n as (
+       select * from json_to_recordset($2) as n (
+         topic text, "offset" bigint, epoch_day integer, reason text, field text, message text, key bytea, value bytea,
+         stamped_at timestamptz, token uuid, letter bigint
+       )
+     ), again as (
+       select l.id, r.replay, n.topic, n."offset", n.reason, n.field, n.message
+       from n
+       join whence.replays r on r.token = n.token
+       join whence.dead_letters l on l.id = n.letter and l.topic = n.topic and l.value is not distinct from n.value
+       order by l.id for update of l
+     ), latest as (
+       select distinct on (id) id, reason, field, message, count(*) over (partition by id) as times,
+         max(replay) over (partition by id) as replay
+       from again order by id, replay desc, "offset" desc
+     ), reopened as (
+       update whence.dead_letters l set reason = t.reason, field = t.field, message = t.message,
+         replays = l.replays + t.times,
+         replay = case when l.replay > t.replay then l.replay end,
+         replayed_at = case when l.replay > t.replay then l.replayed_at end
+       from latest t where l.id = t.id
+     )
+     insert into whence.dead_letters
        (topic, partition, "offset", day, reason, field, message, key, value, stamped_at)
      select n.topic, $1, n."offset", date '1970-01-01' + n.epoch_day, n.reason, n.field, n.message, n.key, n.value,
        n.stamped_at
-     from json_to_recordset($2) as n (
-       topic text, "offset" bigint, epoch_day integer, reason text, field text, message text, key bytea, value bytea,
-       stamped_at timestamptz
-     )`,
+     from n where not exists (select from again a where a.topic = n.topic and a."offset" = n."offset")`,
     [partition, JSON.stringify(rows)],
   );
 }

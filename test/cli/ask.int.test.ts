@@ -259,7 +259,7 @@ describe('whence dlq', () => {
     expect((await whence(['dlq', 'show', '0'], { env })).stderr).toContain('error: There is no dead letter 0');
   });
 
-  test('sends them again once, where they came from, as they were; what stays wrong is a new dead letter', async () => {
+  test('sends them again once, where they came from, as they were; what stays wrong is the letter that it was', async () => {
     const key = Buffer.from('pröfile');
     const value = Buffer.from([0x7b, 0xff, 0x00]);
     await pool.query(
@@ -275,7 +275,8 @@ describe('whence dlq', () => {
     const again = await whence(['dlq', 'replay', '--day', '2001-01-01'], { env });
     expect(again.stdout).toContain('There is nothing to send again of 2001-01-01');
     const after = (await fetchBounds(admin, ['playback'])).get('playback') ?? [];
-    expect(after.map(({ next }, partition) => next - before[partition].next)).toEqual([0, 1]);
+    // The end of a transaction takes an offset, too.
+    expect(after.map(({ next }, partition) => next - before[partition].next)).toEqual([0, 2]);
     const range = { topic: 'playback', partition: 1, from: before[1].next, to: after[1].next };
     const got: unknown[] = [];
     await readLog(kafka, 'whence-test', [range], (_, record) => got.push([record.key, record.value]));
@@ -285,11 +286,10 @@ describe('whence dlq', () => {
     const rest = await json('dlq', ['replay']);
     expect(rest.answer.total).toBe(all.answer.total - 1);
     await streamAll();
-    const { rows } = await pool.query<{ replayed: number; fresh: number; total: number }>(
-      'select count(replayed_at) as replayed, count(*) filter (where replayed_at is null) as fresh, count(*) as total from whence.dead_letters',
+    const { rows } = await pool.query<{ open: number; back: number; total: number }>(
+      'select count(*) filter (where replayed_at is null) as open, sum(replays)::int as back, count(*) as total from whence.dead_letters',
     );
-    // The one that was made up here never was in the log as such.
-    expect(rows[0]).toEqual({ replayed: all.answer.total, fresh: all.answer.total, total: 2 * all.answer.total });
+    expect(rows[0]).toEqual({ open: all.answer.total, back: all.answer.total, total: all.answer.total });
     expect((await json('ledger')).answer.balanced).toBe(true);
   });
 
