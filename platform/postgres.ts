@@ -90,7 +90,8 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
   const pool = new PgPool(config);
   // Without listeners, the loss of a connection would end the process: pg has one for idle connections of its own, none for
   // those in someone's hands. These fail at their next query; the pool makes new ones.
-  pool.on('error', (error) => options.log.warn({ err: error }, 'lost an idle Postgres connection'));
+  // A server that goes away takes all of them at once: what is then wrong is said by whoever needs one.
+  pool.on('error', (error) => options.log.debug({ err: error }, 'lost an idle Postgres connection'));
   pool.on('connect', (client) => void client.on('error', ignoreHere));
   try {
     (await pool.connect()).release();

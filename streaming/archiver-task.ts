@@ -6,6 +6,7 @@ import { type ArchivePlaces, publishFile } from '../archive/publish.ts';
 import type { ArchiveWriter, RecordBuffer } from '../archive/writer.ts';
 import { parseRecord } from '../attribution/validate.ts';
 import type { Logger } from '../platform/log.ts';
+import type { Outage } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { ArchiveView } from './archive-health.ts';
@@ -23,6 +24,7 @@ export interface ArchiveTaskOptions {
   bounds: LogBounds;
   pool: Pool;
   log: Logger;
+  outage: Outage;
   places: ArchivePlaces;
   writer: ArchiveWriter;
   /** Where the log no longer holds what was to be read, begin with what it holds. */
@@ -310,8 +312,8 @@ export class ArchiveTask {
   }
 
   async #commit(file: Parameters<typeof commitFileAgain>[3], mark: RecordMark | null): Promise<void> {
-    const { pool, places, log, onStep } = this.#options;
-    const { topic, partition } = this;
+    const { pool, places, outage, onStep } = this.#options;
+    const part = `archive ${this.topic}/${this.partition}`;
     let tries = 0;
     try {
       await pRetry(
@@ -327,8 +329,7 @@ export class ArchiveTask {
           shouldRetry: ({ error }) => isPassing(error),
           onFailedAttempt: ({ error }) => {
             this.#failing ??= { since: Date.now(), error };
-            if (tries === 1 && isPassing(error))
-              log.warn({ topic, partition, err: error }, 'cannot commit to Postgres, trying again');
+            if (isPassing(error)) outage.began(part, error);
           },
         },
       );
@@ -336,8 +337,9 @@ export class ArchiveTask {
       // A file that was fenced off can never be committed.
       if (error instanceof FencedError && !this.#ended) await places.storage.delete(file.path).catch(() => {});
       throw error;
+    } finally {
+      outage.ended(part);
     }
-    if (tries > 1) log.info({ topic, partition, tries }, 'committed to Postgres again');
   }
 }
 

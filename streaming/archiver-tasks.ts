@@ -3,6 +3,7 @@ import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { ArchivePlaces } from '../archive/publish.ts';
 import type { ArchiveWriter } from '../archive/writer.ts';
 import type { Health } from '../platform/health.ts';
+import { Outage } from '../platform/outage.ts';
 import { healthOfArchive, type ArchiveView } from './archive-health.ts';
 import type { ArchiverOptions } from './archiver.ts';
 import { ArchiveTask, mayRetake } from './archiver-task.ts';
@@ -34,6 +35,7 @@ type Bounds = () => Promise<ReadonlyMap<string, readonly LogBounds[]>>;
 /** The archive tasks of this process, and what the consumer does with each of their partitions. */
 export class ArchiveTaskSet {
   readonly #options: ArchiverOptions;
+  readonly #outage: Outage;
   readonly #limits: RollLimits;
   readonly #places: ArchivePlaces;
   readonly #writer: ArchiveWriter;
@@ -61,6 +63,7 @@ export class ArchiveTaskSet {
     bounds: Bounds,
   ) {
     this.#options = options;
+    this.#outage = new Outage(options.log);
     this.#limits = limits;
     this.#places = places;
     this.#writer = writer;
@@ -182,6 +185,7 @@ export class ArchiveTaskSet {
           bounds: bounds.get(topic)?.[partition] ?? { earliest: 0, next: 0 },
           pool: this.#options.pool,
           log: this.#options.log,
+          outage: this.#outage,
           places: this.#places,
           writer: this.#writer,
           acceptDataLoss: this.#options.acceptDataLoss ?? false,

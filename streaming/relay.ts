@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka, Producer } from 'kafkajs';
 import { createProducer } from '../platform/kafka.ts';
 import type { Logger } from '../platform/log.ts';
+import type { Outage } from '../platform/outage.ts';
+import { isPassing } from '../platform/passing.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 
 const EVERY_MS = 500;
@@ -32,21 +34,23 @@ export class DeadLetterRelay {
   readonly #pool: Pool;
   readonly #topic: string;
   readonly #log: Logger;
+  readonly #outage: Outage;
   readonly #producer: Producer;
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
-  private constructor(producer: Producer, pool: Pool, topic: string, log: Logger) {
+  private constructor(producer: Producer, pool: Pool, topic: string, log: Logger, outage: Outage) {
     this.#producer = producer;
     this.#pool = pool;
     this.#topic = topic;
     this.#log = log;
+    this.#outage = outage;
   }
 
-  static async start(kafka: Kafka, pool: Pool, topic: string, log: Logger): Promise<DeadLetterRelay> {
+  static async start(kafka: Kafka, pool: Pool, topic: string, log: Logger, outage: Outage): Promise<DeadLetterRelay> {
     const producer = createProducer(kafka, { idempotent: true, maxInFlightRequests: 1 });
     await producer.connect();
-    const relay = new DeadLetterRelay(producer, pool, topic, log);
+    const relay = new DeadLetterRelay(producer, pool, topic, log, outage);
     relay.#running = relay.#run();
     return relay;
   }
@@ -65,9 +69,11 @@ export class DeadLetterRelay {
       try {
         while ((await this.#relaySome()) > 0);
         faulty = false;
+        this.#outage.ended('relay');
       } catch (error) {
         // Letters are safe in their table: whatever is wrong now, they are relayed when it is over.
-        if (!faulty) this.#log.warn({ err: error, topic: this.#topic }, 'cannot relay dead letters, trying again');
+        if (error instanceof Error && isPassing(error)) this.#outage.began('relay', error);
+        else if (!faulty) this.#log.warn({ err: error, topic: this.#topic }, 'cannot relay dead letters, trying again');
         faulty = true;
       }
       if (last) return;

@@ -2,6 +2,7 @@ import type { Kafka } from 'kafkajs';
 import type { Policy } from '../attribution/policy.ts';
 import type { Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
+import { Outage } from '../platform/outage.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { findInstallation } from '../archive/manifest.ts';
 import type { Storage } from '../platform/storage.ts';
@@ -69,12 +70,13 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     options.sessionTimeoutMs,
     options.metadataMaxAgeMs,
   );
-  const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log);
+  const outage = new Outage(log);
+  const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log, outage);
   const checkpoints = options.checkpoints && {
     ...options.checkpoints,
     installation: await findInstallation(pool),
   };
-  const tasks = new TaskSet({ ...options, checkpoints }, topics.names, consumer, () =>
+  const tasks = new TaskSet({ ...options, outage, checkpoints }, topics.names, consumer, () =>
     fetchBounds(admin, topics.names),
   );
 

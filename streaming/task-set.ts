@@ -5,7 +5,7 @@ import { isPassing } from '../platform/passing.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import type { SpeedMetrics } from './speed-metrics.ts';
 import { healthOfTasks, type TaskView } from './task-health.ts';
-import { Task, type TaskOptions } from './task.ts';
+import { partOf, Task, type TaskOptions } from './task.ts';
 import type { LogBounds } from './topics.ts';
 
 /** A task that another process took is taken back after this long, where the group still gives it to us. */
@@ -19,7 +19,7 @@ const RELIEF_MS = 500;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
 const STUCK_AFTER_MS = 60_000;
 
-type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'onStep' | 'checkpoints'> & {
+type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'outage' | 'onStep' | 'checkpoints'> & {
   acceptDataLoss?: boolean;
   metrics?: SpeedMetrics;
 };
@@ -59,6 +59,7 @@ export class TaskSet {
     const numbers = new Set(Object.values(assignment).flat());
     this.#generation++;
     this.#assignedAt = Date.now();
+    for (const number of this.#assigned.keys()) if (!numbers.has(number)) this.#options.outage.ended(partOf(number));
     this.#assigned = new Map([...numbers].map((number) => [number, this.#generation]));
     for (const [number, task] of this.#tasks) {
       if (numbers.has(number)) {
@@ -172,6 +173,7 @@ export class TaskSet {
           policy: this.#options.policy,
           pool: this.#options.pool,
           log: this.#options.log,
+          outage: this.#options.outage,
           bounds: this.#topics.map((topic) => bounds.get(topic)?.[number] ?? { earliest: 0, next: 0 }),
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
           recreated: this.#recreated.get(number) ?? new Set(),
@@ -188,6 +190,7 @@ export class TaskSet {
           task.abandon();
           continue;
         }
+        this.#options.outage.ended(partOf(number));
         this.#tasks.set(number, task);
         this.#options.metrics?.tookTask();
         this.#seek(task);
@@ -198,8 +201,10 @@ export class TaskSet {
         return;
       }
       // Kafka or Postgres is away: the group still counts on us for these.
-      this.#options.log.warn({ err: error, tasks: numbers }, 'cannot take tasks, trying again');
-      numbers.filter((number) => current(number) && !this.#tasks.has(number)).forEach((number) => this.#retake(number));
+      for (const number of numbers.filter((number) => current(number) && !this.#tasks.has(number))) {
+        this.#options.outage.began(partOf(number), error);
+        this.#retake(number);
+      }
     }
   }
 

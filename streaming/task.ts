@@ -3,6 +3,7 @@ import type { KafkaMessage } from 'kafkajs';
 import pRetry from 'p-retry';
 import type { Policy } from '../attribution/policy.ts';
 import type { Logger } from '../platform/log.ts';
+import type { Outage } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { commitAgain, type OnStep } from './commit.ts';
@@ -36,6 +37,7 @@ export interface TaskOptions {
   policy: Policy;
   pool: Pool;
   log: Logger;
+  outage: Outage;
   /** Bounds of this partition's logs, by topic. */
   bounds: readonly LogBounds[];
   /** Where the log no longer holds what was to be read, begin with what it holds. */
@@ -382,8 +384,7 @@ export class Task {
   }
 
   async #commitDelta(settle: boolean): Promise<void> {
-    const { pool, log } = this.#options;
-    let tries = 0;
+    const { pool, outage } = this.#options;
     const stamps = this.#stamps;
     this.#stamps = [];
     const begun = Date.now();
@@ -404,9 +405,7 @@ export class Task {
       await pRetry(
         () => {
           if (this.#ended) throw new FencedError(this.number, this.#epoch);
-          const commit = commitAgain(pool, this.number, this.#epoch, from, delta, this.#options.onStep);
-          tries++;
-          return commit;
+          return commitAgain(pool, this.number, this.#epoch, from, delta, this.#options.onStep);
         },
         {
           retries: Infinity,
@@ -415,12 +414,10 @@ export class Task {
           shouldRetry: ({ error }) => isPassing(error),
           onFailedAttempt: ({ error }) => {
             this.#failing ??= { since: begun, error };
-            if (tries === 1 && isPassing(error))
-              log.warn({ task: this.number, err: error }, 'cannot commit to Postgres, trying again');
+            if (isPassing(error)) outage.began(partOf(this.number), error);
           },
         },
       );
-      if (tries > 1) log.info({ task: this.number, tries }, 'committed to Postgres again');
       this.#committed = delta.offsets;
       this.#watermark = delta.watermark;
       const now = Date.now();
@@ -440,6 +437,8 @@ export class Task {
       if (this.#ended) return;
       this.abandon();
       this.#options.onLost(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      outage.ended(partOf(this.number));
     }
   }
 
@@ -465,6 +464,11 @@ export class Task {
   #idle(topic: number): boolean {
     return this.#atEnd(topic) || this.#stale(topic);
   }
+}
+
+/** What a task is to an outage. */
+export function partOf(task: number): string {
+  return `task ${task}`;
 }
 
 /** What is wrong between the offset that is to be applied next and the log, or null. */
