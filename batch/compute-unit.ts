@@ -5,6 +5,7 @@ import { describePlay } from '../attribution/plays.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
+import type { Lease } from '../platform/storage.ts';
 import type { BatchDeps, UnitSummary } from './advance.ts';
 import { type AuditScope, auditUnit, createMadePlays, weightFault } from './audit.ts';
 import { type Coverage, readCoverage } from './begin-attempt.ts';
@@ -69,10 +70,10 @@ export async function computeUnit(
   const { spec } = open;
   const coverage = withDays(await readCoverage(pool), open.days, open.policy);
   const files = await filesOf(pool, open.positions);
-  return withEngineAndFiles(deps, async (engine, lease) => {
+  const compute = async (engine: DuckDBConnection, lease: Lease): Promise<UnitSummary> => {
     const records: Records = { files, lease, from: spec.from, to: spec.to };
-    signal?.throwIfAborted();
     await onStep('prepare');
+    signal?.throwIfAborted();
     await loadCopies(engine, open.copies, records);
     await loadKeys(engine, pool, attempt, spec, records);
     const keys = new KeysOfUnit(engine);
@@ -116,7 +117,8 @@ export async function computeUnit(
     });
     await onStep('staged');
     return { unit, plays: result.plays, events: result.events };
-  });
+  };
+  return withEngineAndFiles(deps, compute, signal);
 }
 
 async function readUnit(database: Queryable, attempt: number, unit: number): Promise<OpenAttempt> {

@@ -9,11 +9,15 @@ const MEMORY = '2GB';
 
 /**
  * DuckDB for one step of work: in memory, spilling to the scratch folder beyond its limit, gone afterwards.
+ *
+ * @param signal aborted, it interrupts the query under way, and the error is the signal's reason
  */
 export async function withEngine<Result>(
   { scratch, memoryLimit = MEMORY }: Pick<BatchDeps, 'scratch' | 'memoryLimit'>,
   work: (engine: DuckDBConnection) => Promise<Result>,
+  signal?: AbortSignal,
 ): Promise<Result> {
+  signal?.throwIfAborted();
   const instance = await DuckDBInstance.create(':memory:', {
     threads: THREADS,
     memory_limit: memoryLimit,
@@ -22,9 +26,15 @@ export async function withEngine<Result>(
     preserve_insertion_order: 'false',
   });
   const engine = await instance.connect();
+  const interrupt = () => engine.interrupt();
+  signal?.addEventListener('abort', interrupt);
   try {
     return await work(engine);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   } finally {
+    signal?.removeEventListener('abort', interrupt);
     engine.closeSync();
     instance.closeSync();
   }
@@ -34,8 +44,9 @@ export async function withEngine<Result>(
 export async function withEngineAndFiles<Result>(
   deps: Pick<BatchDeps, 'scratch' | 'memoryLimit' | 'storage'>,
   work: (engine: DuckDBConnection, lease: Lease) => Promise<Result>,
+  signal?: AbortSignal,
 ): Promise<Result> {
-  return withLease(deps.storage, (lease) => withEngine(deps, (engine) => work(engine, lease)));
+  return withLease(deps.storage, (lease) => withEngine(deps, (engine) => work(engine, lease), signal));
 }
 
 /** Rows as objects, with BIGINT as numbers. */
