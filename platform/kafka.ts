@@ -168,11 +168,27 @@ const LEVELS = { 1: 'error', 2: 'warn', 4: 'debug', 5: 'trace' } as const;
 const USUAL =
   /rebalancing|generation id is not valid|not aware of this member|coordinator is loading|limiting retries for the idempotent/i;
 
+/** Each try to reach a broker that is away says the same again: it is said once in so long. */
+const SAID_AGAIN_AFTER_MS = 60_000;
+const MOST_REMEMBERED = 1_000;
+
 function logInto(log: Logger): ReturnType<NonNullable<KafkaConfig['logCreator']>> {
+  const saidAt = new Map<string, number>();
   return ({ namespace, level, log: { message, timestamp: _timestamp, ...fields } }) => {
     // Rebalances and coordinators that start are daily business, and kafkajs calls them errors.
     const usual = USUAL.test(typeof fields.error === 'string' ? fields.error : message);
     const ours = usual ? 'debug' : LEVELS[level as keyof typeof LEVELS];
-    if (ours !== undefined) log[ours]({ kafka: namespace, ...fields }, message);
+    if (ours === undefined) return;
+    const again = level <= kafkajs.logLevel.WARN && !usual && saidLately(saidAt, `${namespace} ${message}`);
+    log[again ? 'debug' : ours]({ kafka: namespace, ...fields }, message);
   };
+}
+
+/** Whether it was said within the last minute; from now on it was. */
+function saidLately(saidAt: Map<string, number>, what: string): boolean {
+  const now = Date.now();
+  if (now - (saidAt.get(what) ?? -Infinity) < SAID_AGAIN_AFTER_MS) return true;
+  if (saidAt.size >= MOST_REMEMBERED) saidAt.clear();
+  saidAt.set(what, now);
+  return false;
 }

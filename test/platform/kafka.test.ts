@@ -217,6 +217,18 @@ describe('a Kafka client', () => {
     expect(lines.join('')).not.toContain('hunter22');
   });
 
+  test('a broker that is away is told of once, however often it is tried', async () => {
+    const lines: { msg: string }[] = [];
+    const destination = { write: (line: string) => void lines.push(JSON.parse(line) as { msg: string }) };
+    const log = createLogger({ name: 'test', level: 'info', secrets: [], destination });
+    const retry = { retries: 5, initialRetryTime: 10 };
+    const away = createKafka({ brokers: ['127.0.0.1:1'], clientId: 'whence-test', log, retry }).admin();
+    await expect(away.connect()).rejects.toThrow();
+    const messages = lines.map(({ msg }) => msg);
+    expect(messages.length).toBeGreaterThan(0);
+    expect(messages).toEqual([...new Set(messages)]);
+  });
+
   test('selects topics by name and by pattern', () => {
     expect(selectTopics(['b', /^eu\./], ['eu.z', 'b', 'bb', 'a.eu.', 'eu.a'])).toEqual(['b', 'eu.a', 'eu.z']);
   });
