@@ -5,6 +5,8 @@ import { commitAttempt, type CommitOptions } from '../batch/commit-attempt.ts';
 import { computeUnit, type UnitOptions } from '../batch/compute-unit.ts';
 import { recordCorrections } from '../batch/record-corrections.ts';
 import { readSnapshot } from '../batch/snapshot.ts';
+import { measureUnit } from '../batch/backfill/measure-unit.ts';
+import { createBackfillActivities } from './backfill-activities.ts';
 import { beating, noting } from './beating.ts';
 import { createDatasetActivities, type DatasetSteps } from './dataset-activities.ts';
 import { findActor } from './find-actor.ts';
@@ -31,18 +33,19 @@ export interface ActivitySteps extends DatasetSteps {
 export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
   return {
     ...createDatasetActivities(deps, steps),
+    ...createBackfillActivities(deps, steps.commit),
 
     async beginAttempt(asked: { days: string[]; cause: string; owner: string }): Promise<AttemptSummary> {
       return beating(async () => beginAttempt(deps, { ...asked, actor: await findActor() }));
     },
 
     async computeUnit({ attempt, unit }: { attempt: number; unit: number }): Promise<UnitSummary> {
-      return beating((signal, at) =>
-        computeUnit(deps, attempt, unit, {
-          signal,
-          onStep: noting(at, steps.unit),
-        }),
-      );
+      return beating(async (signal, at) => {
+        const begun = performance.now();
+        const summary = await computeUnit(deps, attempt, unit, { signal, onStep: noting(at, steps.unit) });
+        await measureUnit(deps, attempt, summary, performance.now() - begun);
+        return summary;
+      });
     },
 
     async commitAttempt({ attempt }: { attempt: number }): Promise<CommitSummary> {

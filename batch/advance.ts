@@ -26,6 +26,8 @@ export interface AdvanceRequest {
   actor: string;
   /** Who works on it (a workflow's id): an owner has one open attempt, and a later one replaces it. */
   owner: string;
+  /** Whether its days are committed one by one, in their order, each as a version of its own. */
+  byDay?: boolean;
 }
 
 /** An attempt to make the next version. */

@@ -47,8 +47,8 @@ export async function beginAttempt(deps: BatchDeps, request: AdvanceRequest): Pr
     await client.query('delete from whence.batch_attempts where owner = $1 and committed is null', [request.owner]);
     const { rows } = await client.query<{ attempt: number }>(
       `insert into whence.batch_attempts
-         (owner, parent, days, cause, actor, policy, positions, watermark, copies, dirty_keys, records)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         (owner, parent, days, cause, actor, policy, positions, watermark, copies, dirty_keys, records, by_day)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
        returning attempt`,
       [
         request.owner,
@@ -62,6 +62,7 @@ export async function beginAttempt(deps: BatchDeps, request: AdvanceRequest): Pr
         copies,
         dirty.length,
         records,
+        request.byDay ?? false,
       ],
     );
     await addUnits(client, rows[0].attempt, units, dirty);

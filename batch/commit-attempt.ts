@@ -10,13 +10,17 @@ import { AttemptGoneError, AuditFailedError, BatchRequestError, CommitLostError 
 import type { StoredPosition } from './snapshot.ts';
 import { faultsOfStaged, sumStaged } from './sql/audit-staged.ts';
 import { faultsOfVolumes } from './sql/audit-volumes.ts';
-import { findAffectedKeys, findChanges } from './sql/changes.ts';
+import { findAffectedKeys, findChanges, ofDays } from './sql/changes.ts';
 import { addVersion, coverDays, moveHead, writeChanges } from './sql/write-version.ts';
 
 /** A crash or a fault can be put between any two steps, by tests. */
 export type BatchCommitStep = 'begun' | 'written' | 'settled' | 'before commit' | 'committed';
 
 export interface CommitOptions {
+  /** Of an attempt that is committed day by day: this day, with the dirty keys where it is the first. */
+  day?: string;
+  /** Of that day's version, instead of the attempt's. */
+  cause?: string;
   onStep?: (step: BatchCommitStep) => void | Promise<void>;
 }
 
@@ -24,6 +28,7 @@ export interface CommitOptions {
 export interface CommittingAttempt {
   attempt: number;
   parent: number;
+  /** Those that this commit covers. */
   days: string[];
   cause: string;
   actor: string;
@@ -35,22 +40,26 @@ export interface CommittingAttempt {
   copies: string[];
   dirty_keys: number;
   committed: CommitSummary | null;
+  by_day: boolean;
+  /** Of an attempt that is committed day by day: by day, what came of it. */
+  committed_days: Record<string, CommitSummary>;
 }
 
 /**
  * Makes what an attempt computed the next version, and current: plays, days, horizons, discoveries and rollup in one
- * transaction, if the version that it started from is still current. Done again, it gives the same summary.
+ * transaction, if the version that it started from is still current. Done again, it gives the same summary. An attempt that is
+ * committed day by day starts, for its next day, from the version of the one before.
  *
  * @throws AttemptGoneError, AuditFailedError, CommitLostError, BatchRequestError; then nothing was changed
  */
 export async function commitAttempt(
   { pool }: BatchDeps,
   attempt: number,
-  { onStep = () => {} }: CommitOptions = {},
+  { day, cause, onStep = () => {} }: CommitOptions = {},
 ): Promise<CommitSummary> {
   const committing = withTransaction(pool, async (client) => {
     await ownCommit(client);
-    const open = await lockAttempt(client, attempt);
+    const open = narrowedTo(await lockAttempt(client, attempt), day, cause);
     if (open.committed !== null) return open.committed;
     await onStep('begun');
     const head = await readCurrent(client);
@@ -60,7 +69,7 @@ export async function commitAttempt(
         `Version ${head.version} is held, so that nothing is committed over it; let it go with: npx whence release`,
       );
     }
-    await checkUnits(client, attempt);
+    await checkUnits(client, open);
     const version = head.greatest + 1;
     const { stitchingGap, allowedLateness } = compilePolicy(open.source).rules.batch;
     const finalAfter = stitchingGap + allowedLateness;
@@ -88,12 +97,12 @@ export async function commitAttempt(
       dirtyKeys: open.dirty_keys,
       watermark: open.watermark === 'infinity' ? 'complete' : open.watermark === '-infinity' ? null : open.watermark,
     };
-    await noteCommitted(client, attempt, done);
+    await noteCommitted(client, open, done);
     await onStep('before commit');
     return done;
   });
   const summary = await committing.catch(async (error: unknown) => {
-    if (error instanceof AuditFailedError) await noteFailure(pool, attempt, error);
+    if (error instanceof AuditFailedError) await noteFailure(pool, attempt, day, error);
     throw error;
   });
   await onStep('committed');
@@ -105,14 +114,23 @@ async function lockAttempt(database: Queryable, attempt: number): Promise<Commit
     `select a.attempt, a.parent, a.days::text[] as days, a.cause, a.actor, a.policy, p.source, a.positions,
        case when isfinite(a.watermark) then to_char(a.watermark at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
          else a.watermark::text end as watermark,
-       a.copies, a.dirty_keys, a.committed
+       a.copies, a.dirty_keys, a.committed, a.by_day, a.committed_days
      from whence.batch_attempts a join whence.policies p on p.hash = a.policy
      where a.attempt = $1
-     for update of a`,
+     -- Units of other days of it may be computed meanwhile; whoever gives it up waits.
+     for no key update of a`,
     [attempt],
   );
   if (rows.length === 0) throw new AttemptGoneError(attempt);
   return rows[0];
+}
+
+/** The attempt as it is committed now: all of it, or one of its days. */
+function narrowedTo(open: CommittingAttempt, day: string | undefined, cause = open.cause): CommittingAttempt {
+  if (open.by_day !== (day !== undefined) || (day !== undefined && !open.days.includes(day))) {
+    throw new RangeError(`Attempt ${open.attempt} of ${open.days.join(', ')} cannot be committed for ${day ?? 'all'}`);
+  }
+  return day === undefined ? open : { ...open, days: [day], cause, committed: open.committed_days[day] ?? null };
 }
 
 async function readCurrent(database: Queryable): Promise<{ version: number; held: boolean; greatest: number }> {
@@ -125,10 +143,10 @@ async function readCurrent(database: Queryable): Promise<{ version: number; held
 }
 
 /** @throws AuditFailedError, where a unit was found wrong; Error, where one was not computed */
-async function checkUnits(database: Queryable, attempt: number): Promise<void> {
+async function checkUnits(database: Queryable, { attempt, days }: CommittingAttempt): Promise<void> {
   const { rows } = await database.query<{ unit: number; result: UnitResult | null }>(
-    'select unit, result from whence.batch_units where attempt = $1 order by unit',
-    [attempt],
+    `select unit, result from whence.batch_units u where attempt = $1 and ${ofDays('u')} order by unit`,
+    [attempt, days],
   );
   const missing = rows.filter(({ result }) => result === null).map(({ unit }) => unit);
   if (missing.length > 0) {
@@ -146,25 +164,41 @@ async function checkUnits(database: Queryable, attempt: number): Promise<void> {
 }
 
 /** Beside the transaction, which is rolled back: what was wrong stays readable when the attempt is gone. */
-async function noteFailure(database: Queryable, attempt: number, { message }: AuditFailedError): Promise<void> {
+async function noteFailure(
+  database: Queryable,
+  attempt: number,
+  day: string | undefined,
+  { message }: AuditFailedError,
+): Promise<void> {
   await database.query(
     `insert into whence.audit_failures (days, parent, cause, actor, owner, failure)
-     select days, parent, cause, actor, owner, $2 from whence.batch_attempts where attempt = $1`,
-    [attempt, message],
+     select coalesce($3::date[], days), parent, cause, actor, owner, $2 from whence.batch_attempts where attempt = $1`,
+    [attempt, message, day === undefined ? null : [day]],
   );
 }
 
-async function noteCommitted(database: Queryable, attempt: number, done: CommitSummary): Promise<void> {
+async function noteCommitted(
+  database: Queryable,
+  { attempt, by_day, days }: CommittingAttempt,
+  done: CommitSummary,
+): Promise<void> {
   await database.query('update whence.batch_versions set days_changed = $2, plays_changed = $3 where version = $1', [
     done.version,
     done.daysChanged,
     done.playsChanged,
   ]);
-  await database.query('update whence.batch_attempts set committed = $2 where attempt = $1', [
+  const set = by_day
+    ? `parent = ${done.version}, dirty_keys = 0, committed_days = committed_days || $2`
+    : 'committed = $2';
+  await database.query(`update whence.batch_attempts set ${set} where attempt = $1`, [
     attempt,
-    JSON.stringify(done),
+    JSON.stringify(by_day ? { [days[0]]: done } : done),
   ]);
-  for (const table of ['batch_staged_plays', 'batch_dirty_keys', 'batch_units']) {
-    await database.query(`delete from whence.${table} where attempt = $1`, [attempt]);
-  }
+  await database.query(
+    `delete from whence.batch_staged_plays s using whence.batch_units u
+     where s.attempt = $1 and u.attempt = $1 and s.unit = u.unit and ${ofDays('u')}`,
+    [attempt, days],
+  );
+  await database.query(`delete from whence.batch_units u where attempt = $1 and ${ofDays('u')}`, [attempt, days]);
+  await database.query('delete from whence.batch_dirty_keys where attempt = $1', [attempt]);
 }

@@ -43,6 +43,7 @@ export interface UnitResult {
 
 interface OpenAttempt {
   days: string[];
+  by_day: boolean;
   policy: Policy;
   positions: StoredPosition[];
   copies: string[];
@@ -68,7 +69,9 @@ export async function computeUnit(
   const { pool } = deps;
   const open = await readUnit(pool, attempt, unit);
   const { spec } = open;
-  const coverage = withDays(await readCoverage(pool), open.days, open.policy);
+  // Where days are committed one by one, dirty keys are computed for the days that are covered before, by their policies.
+  const now = await readCoverage(pool);
+  const coverage = open.by_day && spec.kind === 'dirty' ? now : withDays(now, open.days, open.policy);
   const files = await filesOf(pool, open.positions);
   const compute = async (engine: DuckDBConnection, lease: Lease): Promise<UnitSummary> => {
     const records: Records = { files, lease, from: spec.from, to: spec.to };
@@ -123,7 +126,7 @@ export async function computeUnit(
 
 async function readUnit(database: Queryable, attempt: number, unit: number): Promise<OpenAttempt> {
   const { rows } = await database.query<Omit<OpenAttempt, 'policy'> & { source: PolicySource }>(
-    `select a.days::text[] as days, a.positions, a.copies, u.spec, p.source
+    `select a.days::text[] as days, a.by_day, a.positions, a.copies, u.spec, p.source
      from whence.batch_attempts a
      join whence.batch_units u using (attempt)
      join whence.policies p on p.hash = a.policy

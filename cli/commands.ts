@@ -84,6 +84,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./reconcile.ts')).reconcileCommand(),
   },
   {
+    name: 'backfill',
+    group: BATCH,
+    summary: 'cover a range of days, or compute them again, with a preview',
+    load: async () => (await import('./backfill.ts')).backfillCommand(),
+  },
+  {
     name: 'dataset',
     group: BATCH,
     summary: 'build, list and verify training datasets',

@@ -1,4 +1,5 @@
 /** Every workflow, by the name under which it is started. */
+export { backfill } from './backfill.ts';
 export { buildDataset } from './build-dataset.ts';
 export { dailyCycle } from './daily-cycle.ts';
 export { reconcileDay } from './reconcile-day.ts';

@@ -4,15 +4,26 @@ import { PLAY_COLUMNS } from './play-columns.ts';
 
 const endDay = (play: string) => `((${play}.ended_at at time zone 'UTC')::date)`;
 
+/** Of a unit: whether it is of the days ($2), or of dirty keys. */
+export const ofDays = (unit: string) =>
+  `(${unit}.spec ->> 'kind' = 'dirty' or (${unit}.spec ->> 'day')::date = any ($2::date[]))`;
+
 /**
  * Holds what was staged against the current plays. Afterwards `adding` has the plays that are new or say something new, and
  * `closing` the ids of the current ones that end with this version; what says the same is carried over.
  */
-export async function findChanges(database: Queryable, { attempt, days }: CommittingAttempt): Promise<void> {
+export async function findChanges(
+  database: Queryable,
+  { attempt, days }: Pick<CommittingAttempt, 'attempt' | 'days'>,
+): Promise<void> {
+  // Of a play of a dirty key in a day that is computed again, the day's unit has the word.
   await database.query(
     `create temp table adding on commit drop as
-     select distinct on (play_id) ${PLAY_COLUMNS.join(', ')} from whence.batch_staged_plays where attempt = ${attempt}
-     order by play_id`,
+     select distinct on (s.play_id) ${PLAY_COLUMNS.map((name) => `s.${name}`).join(', ')}
+     from whence.batch_staged_plays s join whence.batch_units u using (attempt, unit)
+     where s.attempt = $1 and ${ofDays('u')}
+     order by s.play_id, u.spec ->> 'kind' = 'dirty'`,
+    [attempt, days],
   );
   await database.query('create unique index on adding (play_id)');
   await database.query('analyze adding');

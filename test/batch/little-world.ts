@@ -61,6 +61,7 @@ const TABLES = [
   ['archive_tasks', 'archive_files', 'archive_file_days', 'corrections', 'batch_uncompared'],
   ['batch_versions', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
   ['audit_failures', 'volume_exceptions', 'batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
+  ['backfills', 'backfill_days', 'backfill_changes', 'measured_units'],
 ].flat();
 
 interface Task {

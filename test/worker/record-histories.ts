@@ -4,6 +4,7 @@
  */
 
 import fs from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { temporalCommand } from '../../local/temporal.ts';
@@ -21,6 +22,16 @@ try {
   const dataset = { name: 'recorded', negatives: 0.5 };
   await client.workflow.execute('dailyCycle', { workflowId: 'dailyCycle', taskQueue, args: [{ dataset }] });
   await record('dailyCycle', 'dailyCycle');
+  const days = { from: DAY, to: '2025-11-25' };
+  const backfill = await client.workflow.start('backfill', {
+    workflowId: 'backfill',
+    taskQueue,
+    args: [{ ...days, preview: true }],
+  });
+  // Refused until there is something to approve.
+  while (!(await backfill.executeUpdate('approve').then(Boolean, () => false))) await sleep(200);
+  await backfill.result();
+  await record('backfill', 'backfill');
   const request = { ...dataset, from: DAY, to: DAY };
   await client.workflow.execute('buildDataset', { workflowId: 'buildDataset', taskQueue, args: [request] });
   await record('buildDataset', 'buildDataset');

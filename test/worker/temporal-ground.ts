@@ -72,9 +72,9 @@ export async function openTemporalGround(): Promise<TemporalGround> {
   };
 }
 
-/** A row, and a play of it an hour later, for so many profiles; all archived, on a day and the next. */
-export async function archivedWorld(ground: Ground, profiles = 20): Promise<LittleWorld> {
-  const little = await LittleWorld.create(ground, smallLog(profiles));
+/** A row, and a play of it an hour later, for so many profiles; all archived, on so many days, `DAY` the first. */
+export async function archivedWorld(ground: Ground, profiles = 20, days = 2): Promise<LittleWorld> {
+  const little = await LittleWorld.create(ground, smallLog(profiles, days));
   for (const { topic, partition } of little.places) {
     await little.archive(topic, partition, Infinity);
     await little.fallQuiet(topic, partition);
@@ -83,8 +83,8 @@ export async function archivedWorld(ground: Ground, profiles = 20): Promise<Litt
   return little;
 }
 
-function smallLog(profiles: number): LogRecord[] {
-  const events = [0, 1].flatMap((day) =>
+function smallLog(profiles: number, days: number): LogRecord[] {
+  const events = Array.from({ length: days }, (_, day) => day).flatMap((day) =>
     Array.from({ length: profiles }, (_, i) => eventsOf(`p${i}`, NOON + day * 86_400_000 + i * MINUTE)).flat(),
   );
   const ordered = events.toSorted((a, b) => a.event_time - b.event_time);
