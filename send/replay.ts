@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import kafkajs, { type Kafka, type PartitionMetadata, type Producer } from 'kafkajs';
+import kafkajs, { type Kafka, type PartitionMetadata, type Producer, type Transaction } from 'kafkajs';
+import pRetry from 'p-retry';
 import { conditionOf, type DeadLetterFilter } from '../observe/dead-letters.ts';
 import { createProducer, withAdmin } from '../platform/kafka.ts';
 import type { Pool, Queryable } from '../platform/postgres.ts';
@@ -157,9 +158,11 @@ async function replayAll(
   const sent: Record<string, number> = {};
   const notSent: Refusal<LetterOf>[] = [];
   // What comes back meanwhile keeps its id: it waits for the next run.
+  let marker: Marker | null = null;
   for (let after = 0; ;) {
     const batch = await beginReplay(client, filter, after, last);
-    if (batch === null) return { sent, notSent };
+    if (batch === null) break;
+    marker = markerOf(group, batch);
     await onStep('begun');
     const outbox = await sendBatch(client, producer, group, partitions, batch, onStep).catch((error: unknown) => {
       const before = Object.values(sent).reduce((sum, count) => sum + count, 0);
@@ -172,6 +175,33 @@ async function replayAll(
     notSent.push(...outbox.refused);
     after = batch.letters.at(-1)?.id ?? last;
   }
+  if (marker !== null) await untilVisible(producer, marker);
+  return { sent, notSent };
+}
+
+type Marker = Parameters<Transaction['sendOffsets']>[0];
+
+function markerOf(consumerGroupId: string, { replay, topic }: ReplayBatch): Marker {
+  return { consumerGroupId, topics: [{ topic, partitions: [{ partition: 0, offset: String(replay) }] }] };
+}
+
+/**
+ * Kafka answers a commit before the partitions know of it, and takes no new transaction of this producer until all do. Whoever
+ * reads to the end of the log after a replay must find what it sent.
+ */
+async function untilVisible(producer: Producer, marker: Marker): Promise<void> {
+  const attempt = async () => {
+    const transaction = await producer.transaction();
+    try {
+      await transaction.sendOffsets(marker);
+    } finally {
+      await transaction.abort();
+    }
+  };
+  const shouldRetry = ({ error }: { error: unknown }) =>
+    (error as { type?: string }).type === 'CONCURRENT_TRANSACTIONS';
+  // All is sent and marked: what fails now only makes it visible later.
+  await pRetry(attempt, { retries: 60, minTimeout: 20, maxTimeout: 500, shouldRetry }).catch(() => {});
 }
 
 /** Where it fails, the batch stays in doubt: the next run settles it. */
@@ -180,9 +210,10 @@ async function sendBatch(
   producer: Producer,
   group: string,
   partitions: ReadonlyMap<string, PartitionMetadata[]>,
-  { replay, token, topic: markerTopic, letters }: BegunBatch,
+  batch: BegunBatch,
   onStep: OnReplayStep,
 ): Promise<Outbox<LetterOf>> {
+  const { replay, token, letters } = batch;
   const transaction = await producer.transaction();
   try {
     const outbox = new Outbox<LetterOf>(transaction, partitions, kafkajs.CompressionTypes.LZ4);
@@ -207,10 +238,7 @@ async function sendBatch(
       replay,
       outbox.refused.map(({ source }) => source.id),
     );
-    await transaction.sendOffsets({
-      consumerGroupId: group,
-      topics: [{ topic: markerTopic, partitions: [{ partition: 0, offset: String(replay) }] }],
-    });
+    await transaction.sendOffsets(markerOf(group, batch));
     await onStep('before commit');
     await transaction.commit();
     return outbox;
