@@ -4,6 +4,8 @@ import { beginAttempt } from '../batch/begin-attempt.ts';
 import { commitAttempt, type CommitOptions } from '../batch/commit-attempt.ts';
 import { computeUnit, type UnitOptions } from '../batch/compute-unit.ts';
 import { recordCorrections } from '../batch/record-corrections.ts';
+import { findHold, type Hold } from '../batch/hold.ts';
+import { release, type ReleaseSummary, rollback, type RollbackSummary } from '../batch/rollback.ts';
 import { readSnapshot } from '../batch/snapshot.ts';
 import { measureUnit } from '../batch/backfill/measure-unit.ts';
 import { createBackfillActivities } from './backfill-activities.ts';
@@ -11,6 +13,7 @@ import { beating, noting } from './beating.ts';
 import { createDatasetActivities, type DatasetSteps } from './dataset-activities.ts';
 import { findActor } from './find-actor.ts';
 
+export type { ReleaseSummary, RollbackSummary };
 export type Activities = ReturnType<typeof createActivities>;
 
 /** What came of making the next version of the batch view. */
@@ -63,6 +66,19 @@ export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
     /** Whether all partitions of the archive are beyond a time (ISO-8601): complete, or their events later. */
     async hasArchivePassed({ until }: { until: string }): Promise<boolean> {
       return beating(async () => (await readSnapshot(deps.pool)).watermark > Date.parse(until));
+    },
+
+    async rollback({ version }: { version: number }): Promise<RollbackSummary> {
+      return beating(async () => rollback(deps, version, await findActor()));
+    },
+
+    async release(): Promise<ReleaseSummary> {
+      return beating(async () => release(deps, await findActor()));
+    },
+
+    /** Who holds the current version; null where nothing is held. */
+    async findHold(): Promise<Hold | null> {
+      return beating(() => findHold(deps.pool));
     },
 
     /** Of all versions that were not compared yet. */

@@ -1,6 +1,12 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { DatasetBuildGoneError, DatasetFaultError } from '../batch/datasets/errors.ts';
-import { AttemptGoneError, AuditFailedError, BatchRequestError, CommitLostError } from '../batch/errors.ts';
+import {
+  AttemptGoneError,
+  AuditFailedError,
+  BatchRequestError,
+  CommitLostError,
+  VersionHeldError,
+} from '../batch/errors.ts';
 
 /** However often it is tried again, it ends the same. */
 const FINAL = [
@@ -10,6 +16,7 @@ const FINAL = [
   AuditFailedError,
   DatasetBuildGoneError,
   DatasetFaultError,
+  VersionHeldError,
 ];
 
 /**

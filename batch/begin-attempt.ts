@@ -9,6 +9,7 @@ import { findCopies, storeCopies } from './copies.ts';
 import { type DirtyKey, findDirtyKeys } from './dirty.ts';
 import { withEngineAndFiles } from './engine.ts';
 import { BatchRequestError } from './errors.ts';
+import { checkNotHeld } from './hold.ts';
 import { filesOf, readSnapshot, type StoredPosition, watermarkText } from './snapshot.ts';
 import type { UnitSpec } from './units.ts';
 
@@ -28,11 +29,13 @@ const NO_HEAD: Head = { version: 0, positions: [], copies: [] };
  * into units. An open attempt of the same owner is given up.
  *
  * @throws BatchRequestError where the days are none, or the policy cannot be applied to them alone
+ * @throws VersionHeldError
  */
 export async function beginAttempt(deps: BatchDeps, request: AdvanceRequest): Promise<AttemptSummary> {
   const { pool, policy } = deps;
   const days = checkDays(request.days);
   await registerPolicy(pool, policy);
+  await checkNotHeld(pool);
   const head = await readHead(pool);
   const coverage = await readCoverage(pool);
   checkPolicies(policy, days, coverage);

@@ -6,7 +6,9 @@ import { ownCommit, ownMerge } from '../merge/locks.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps, CommitSummary } from './advance.ts';
 import type { UnitResult } from './compute-unit.ts';
-import { AttemptGoneError, AuditFailedError, BatchRequestError, CommitLostError } from './errors.ts';
+import { AttemptGoneError, AuditFailedError, CommitLostError } from './errors.ts';
+import { checkNotHeld } from './hold.ts';
+import { nextNumber } from './rollback.ts';
 import type { StoredPosition } from './snapshot.ts';
 import { faultsOfStaged, sumStaged } from './sql/audit-staged.ts';
 import { faultsOfVolumes } from './sql/audit-volumes.ts';
@@ -50,7 +52,7 @@ export interface CommittingAttempt {
  * transaction, if the version that it started from is still current. Done again, it gives the same summary. An attempt that is
  * committed day by day starts, for its next day, from the version of the one before.
  *
- * @throws AttemptGoneError, AuditFailedError, CommitLostError, BatchRequestError; then nothing was changed
+ * @throws AttemptGoneError, AuditFailedError, CommitLostError, VersionHeldError; then nothing was changed
  */
 export async function commitAttempt(
   { pool }: BatchDeps,
@@ -62,15 +64,11 @@ export async function commitAttempt(
     const open = narrowedTo(await lockAttempt(client, attempt), day, cause);
     if (open.committed !== null) return open.committed;
     await onStep('begun');
+    await checkNotHeld(client);
     const head = await readCurrent(client);
     if (head.version !== open.parent) throw new CommitLostError(open.parent, head.version);
-    if (head.held) {
-      throw new BatchRequestError(
-        `Version ${head.version} is held, so that nothing is committed over it; let it go with: npx whence release`,
-      );
-    }
     await checkUnits(client, open);
-    const version = head.greatest + 1;
+    const version = await nextNumber(client);
     const { stitchingGap, allowedLateness } = compilePolicy(open.source).rules.batch;
     const finalAfter = stitchingGap + allowedLateness;
     await findChanges(client, open);
@@ -133,11 +131,9 @@ function narrowedTo(open: CommittingAttempt, day: string | undefined, cause = op
   return day === undefined ? open : { ...open, days: [day], cause, committed: open.committed_days[day] ?? null };
 }
 
-async function readCurrent(database: Queryable): Promise<{ version: number; held: boolean; greatest: number }> {
-  const { rows } = await database.query<{ version: number; held: boolean; greatest: number }>(
-    `select coalesce((select version from whence.batch_head), 0) as version,
-       coalesce((select held from whence.batch_head), false) as held,
-       coalesce((select max(version) from whence.batch_versions), 0) as greatest`,
+async function readCurrent(database: Queryable): Promise<{ version: number }> {
+  const { rows } = await database.query<{ version: number }>(
+    'select coalesce((select version from whence.batch_head), 0) as version',
   );
   return rows[0];
 }

@@ -26,3 +26,14 @@ export class AuditFailedError extends Error {
     super(`The audit failed, and nothing was committed:\n${findings.map((finding) => `  - ${finding}`).join('\n')}`);
   }
 }
+
+/** The current version was rolled back to, and is held: nothing follows it until it is released. */
+export class VersionHeldError extends Error {
+  override readonly name = 'VersionHeldError';
+  constructor(version: number, by: string, since: string) {
+    super(
+      `Version ${version} is held by ${by} since ${since}, so that nothing is committed over it; ` +
+        'let it go with: npx whence release',
+    );
+  }
+}

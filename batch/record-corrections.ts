@@ -35,16 +35,19 @@ export async function recordCorrections(deps: BatchDeps): Promise<CorrectionsSum
     const open = await openDifferences(client);
     const causes = open.length === 0 ? new Map<string, string>() : await lookUpCauses(deps, client, head, open);
     await writeCorrections(client, head.version, causes);
-    await client.query('delete from whence.batch_uncompared');
     await client.query(
-      `insert into whence.batch_uncompared
-       select b.play_id from whence.batch_now b
+      `insert into whence.batch_uncompared (version, play_id)
+       select $1, b.play_id from whence.batch_now b
        where not b.at_edge
-         and not exists (select from whence.served_plays p where p.play_id = b.play_id and p.layer = 'batch')`,
+         and not exists (select from whence.served_plays p where p.play_id = b.play_id and p.layer = 'batch')
+       on conflict do nothing`,
+      [head.version],
     );
-    await client.query('update whence.batch_versions set compared = true where version <= $1 and not compared', [
-      head.version,
-    ]);
+    await client.query(
+      `update whence.batch_versions set compared = true, compared_with = $1
+       where version <= $1 and not compared and not undone`,
+      [head.version],
+    );
     return readCorrections(client, head.version);
   });
 }
@@ -52,7 +55,8 @@ export async function recordCorrections(deps: BatchDeps): Promise<CorrectionsSum
 async function readHead(database: Queryable): Promise<Head | null> {
   const { rows } = await database.query<Head>(
     `select v.version, v.positions, v.copies, v.compared,
-       coalesce((select max(c.version) from whence.batch_versions c where c.compared and c.version < v.version), 0) as since,
+       coalesce((select max(c.version) from whence.batch_versions c
+         where c.compared and not c.undone and c.version < v.version), 0) as since,
        (select p.source from whence.batch_days d join whence.policies p on p.hash = d.policy
         where d.to_version is null order by d.generation desc limit 1) as source
      from whence.batch_head join whence.batch_versions v using (version)`,

@@ -90,6 +90,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./backfill.ts')).backfillCommand(),
   },
   {
+    name: 'rollback',
+    group: BATCH,
+    summary: 'make an older version of the batch view current, and hold it',
+    load: async () => (await import('./rollback.ts')).rollbackCommand(),
+  },
+  {
+    name: 'release',
+    group: BATCH,
+    summary: 'let go of the version that is held',
+    load: async () => (await import('./rollback.ts')).releaseCommand(),
+  },
+  {
     name: 'dataset',
     group: BATCH,
     summary: 'build, list and verify training datasets',

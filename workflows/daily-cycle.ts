@@ -5,7 +5,9 @@ import {
   executeChild,
   isCancellation,
   log,
+  patched,
   rootCause,
+  setCurrentDetails,
   setHandler,
   sleep,
   workflowInfo,
@@ -37,7 +39,7 @@ export interface DailyCycleOutcome {
 
 export interface DailyCycleProgress {
   day: string;
-  /** Null while the archive is waited for. */
+  /** Null while the archive, or the release of a held version, is waited for. */
   advance: AdvanceProgress | null;
 }
 
@@ -76,6 +78,7 @@ export async function dailyCycle(input: DailyCycleInput): Promise<DailyCycleOutc
   const { waitMinutes = WAIT_MINUTES, dataset } = readInput('dailyCycle', SHAPE, EXAMPLE, input);
   const until = new Date(midnight + SETTLED_AFTER).toISOString();
   const archiveHadPassed = await waitForArchive(until, scheduled ?? null, waitMinutes * MINUTE);
+  if (scheduled !== undefined && patched('wait for release')) await waitForRelease();
   advance = new Advance({ days: [day], cause: `daily cycle ${day}` });
   const reconciled = await advance.run();
   const built = dataset === undefined ? NO_DATASET : await build(dataset, new Date(midnight - 2 * DAY));
@@ -101,6 +104,18 @@ async function build(
     const reason = rootCause(error) ?? error.message;
     log.warn('the daily dataset could not be built', { day, reason });
     return { dataset: null, datasetProblem: reason };
+  }
+}
+
+/** A day that were refused now would not be covered later: nobody runs it again. By hand, it is refused at once. */
+async function waitForRelease(): Promise<void> {
+  for (let wait = MINUTE; ; wait = Math.min(wait * 2, 60 * MINUTE)) {
+    const hold = await quick.findHold();
+    if (hold === null) return;
+    setCurrentDetails(
+      `**waiting**: version ${hold.version} is held by ${hold.by} since ${hold.since}; let it go with: npx whence release`,
+    );
+    await sleep(wait);
   }
 }
 

@@ -3,3 +3,4 @@ export { backfill } from './backfill.ts';
 export { buildDataset } from './build-dataset.ts';
 export { dailyCycle } from './daily-cycle.ts';
 export { reconcileDay } from './reconcile-day.ts';
+export { release, rollback } from './rollback.ts';

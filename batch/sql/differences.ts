@@ -34,7 +34,7 @@ export async function findDifferences(database: Queryable, since: number): Promi
      from whence.batch_plays b
      join whence.served_plays p on p.play_id = b.play_id and p.layer = 'batch'
      where b.to_version is null and (
-       b.from_version > $1
+       coalesce(b.written_by, b.from_version) > $1
        or not (select v.watermark from whence.batch_versions v where v.version = $1)
          > b.ended_at + (select final_after from whence.batch_head)
        or (
@@ -42,7 +42,7 @@ export async function findDifferences(database: Queryable, since: number): Promi
          where c.from_version <= $1 and (c.to_version is null or c.to_version > $1)
            and c.day between b.day and (b.ended_at at time zone 'UTC')::date
        ) <= (b.ended_at at time zone 'UTC')::date - b.day
-       or b.play_id in (select play_id from whence.batch_uncompared)
+       or b.play_id in (select play_id from whence.batch_uncompared where version = $1)
      )`,
     [since],
   );
@@ -123,7 +123,7 @@ export async function writeCorrections(
     ) end`;
   const { rows } = await database.query<{ cause: string; n: number }>(
     `with written as (
-       insert into whence.corrections (day, profile_id, work_id, play_id, cause, speed, batch, generation)
+       insert into whence.batch_corrections (day, profile_id, work_id, play_id, cause, speed, batch, generation)
        select d.day, d.profile_id, d.work_id, d.play_id, coalesce(d.cause, 'unexplained'),
          ${different('speed', 'batch')}, ${different('batch', 'speed')}, $1
        from differences d

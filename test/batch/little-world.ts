@@ -12,6 +12,7 @@ import { defaultPolicy, type Policy } from '../../attribution/policy.ts';
 import { utcDay } from '../../attribution/time.ts';
 import type { BatchDeps, CommitSummary } from '../../batch/advance.ts';
 import { advance } from '../../batch/advance-here.ts';
+import { findHold } from '../../batch/hold.ts';
 import { createDatabase, startTestStack } from '../../local/testing.ts';
 import { registerPolicy } from '../../merge/register-policy.ts';
 import { silentLogger } from '../../platform/log.ts';
@@ -58,8 +59,8 @@ export async function openGround(open = openLocalStorage): Promise<Ground> {
 
 const TABLES = [
   ['speed_tasks', 'speed_plays', 'key_discoveries', 'daily_shares', 'ledger', 'dead_letters'],
-  ['archive_tasks', 'archive_files', 'archive_file_days', 'corrections', 'batch_uncompared'],
-  ['batch_versions', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
+  ['archive_tasks', 'archive_files', 'archive_file_days', 'batch_corrections', 'batch_uncompared'],
+  ['batch_versions', 'rollbacks', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
   ['audit_failures', 'volume_exceptions', 'batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
   ['backfills', 'backfill_days', 'backfill_changes', 'measured_units'],
 ].flat();
@@ -178,6 +179,11 @@ export class LittleWorld {
        where topic = $1 and partition = $2`,
       [topic, partition],
     );
+  }
+
+  /** Whether a version was rolled back to, and not released. */
+  async isHeld(): Promise<boolean> {
+    return (await findHold(this.ground.pool)) !== null;
   }
 
   async reconcile(...days: string[]): Promise<CommitSummary> {

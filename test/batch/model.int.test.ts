@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { beginAttempt } from '../../batch/begin-attempt.ts';
 import { commitAttempt } from '../../batch/commit-attempt.ts';
 import { computeUnit } from '../../batch/compute-unit.ts';
-import { CommitLostError } from '../../batch/errors.ts';
+import { AuditFailedError, CommitLostError, VersionHeldError } from '../../batch/errors.ts';
 import { recordCorrections } from '../../batch/record-corrections.ts';
+import { release, rollback } from '../../batch/rollback.ts';
 import { withTransaction } from '../../platform/postgres.ts';
 import { groups } from '../oracle/order.ts';
 import { decide, type LogRecord } from '../oracle/oracle.ts';
@@ -27,7 +28,18 @@ beforeAll(async () => {
 afterAll(() => ground.stop());
 
 /** What happened, over all runs: a test that never saw a race proves nothing of races. */
-const seen = { races: 0, openPlays: 0, holes: 0, dirtyKeys: 0, changedLater: 0, corrections: 0 };
+const seen = {
+  races: 0,
+  openPlays: 0,
+  holes: 0,
+  dirtyKeys: 0,
+  changedLater: 0,
+  corrections: 0,
+  rollbacks: 0,
+
+  refused: 0,
+  failedAudits: 0,
+};
 
 /** The model is the log itself: what a reader may see follows from it. */
 type Model = Record<string, never>;
@@ -97,6 +109,11 @@ class Reconcile extends Step {
   override async act(little: LittleWorld): Promise<void> {
     const days = little.days;
     const day = pick(days, this.day);
+    if (await little.isHeld()) {
+      await expect(little.reconcile(day)).rejects.toThrow(VersionHeldError);
+      seen.refused++;
+      await release(little.deps, 'test');
+    }
     const { dirtyKeys, daysChanged } = await little.reconcile(day);
     seen.dirtyKeys += dirtyKeys;
     if (daysChanged > 1) seen.changedLater++;
@@ -116,6 +133,7 @@ class Race extends Step {
 
   override async act(little: LittleWorld): Promise<void> {
     const { deps } = little;
+    if (await little.isHeld()) return;
     const attempts: number[] = [];
     for (const [i, day] of [this.day, this.other].entries()) {
       const request = { days: [pick(little.days, day)], cause: 'race', actor: 'test', owner: `racer ${i}` };
@@ -132,6 +150,55 @@ class Race extends Step {
   override toString = () => `days #${this.day} and #${this.other} race`;
 }
 
+/** What contradicts the raw files is not committed, and changes nothing for readers. */
+class FailAudit extends Step {
+  constructor(readonly day: number) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    if (await little.isHeld()) return;
+    const request = { days: [pick(little.days, this.day)], cause: 'fails', actor: 'test', owner: 'failing' };
+    const { attempt, units } = await beginAttempt(little.deps, request);
+    for (let unit = 0; unit < units; unit++) await computeUnit(little.deps, attempt, unit);
+    await ground.pool.query(
+      `update whence.batch_units set result = jsonb_set(result, '{findings}', '["wrong"]') where attempt = $1`,
+      [attempt],
+    );
+    await expect(commitAttempt(little.deps, attempt)).rejects.toThrow(AuditFailedError);
+    seen.failedAudits++;
+  }
+
+  override toString = () => `the audit of day #${this.day} fails`;
+}
+
+class Rollback extends Step {
+  constructor(readonly to: number) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    const { rows } = await ground.pool.query<{ version: number }>(
+      'select version from whence.versions where kept order by version',
+    );
+    if (rows.length === 0) return;
+    const { version } = pick(rows, this.to);
+    await rollback(little.deps, version, 'test');
+    seen.rollbacks++;
+    await recordCorrections(little.deps);
+  }
+
+  override toString = () => `roll back to version #${this.to}`;
+}
+
+class Release extends Step {
+  override async act(little: LittleWorld): Promise<void> {
+    if (await little.isHeld()) await release(little.deps, 'test');
+  }
+
+  override toString = () => 'release';
+}
+
 const small = fc.nat(7);
 const commands = fc.commands(
   [
@@ -144,8 +211,11 @@ const commands = fc.commands(
     small.map((day) => new Reconcile(day)),
     small.map((day) => new Reconcile(day)),
     fc.record({ day: small, other: small }).map((race) => new Race(race.day, race.other)),
+    small.map((to) => new Rollback(to)),
+    fc.constant(new Release()),
+    small.map((day) => new FailAudit(day)),
   ],
-  { maxCommands: 14, size: 'max' },
+  { maxCommands: 16, size: 'max' },
 );
 
 function pick<Item>(items: readonly Item[], index: number): Item {
@@ -233,6 +303,7 @@ test.each([
         const little = await LittleWorld.create(ground, log);
         little.isPlain = isPlain;
         await fc.asyncModelRun(() => ({ model: {}, real: little }), steps);
+        if (await little.isHeld()) await release(little.deps, 'test');
         await little.finish();
         await checkReader(little);
         await expectServed(ground.pool, [...log], 'batch');

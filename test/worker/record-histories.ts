@@ -35,6 +35,10 @@ try {
   const request = { ...dataset, from: DAY, to: DAY };
   await client.workflow.execute('buildDataset', { workflowId: 'buildDataset', taskQueue, args: [request] });
   await record('buildDataset', 'buildDataset');
+  await client.workflow.execute('rollback', { workflowId: 'rollback', taskQueue, args: [{ version: 1 }] });
+  await record('rollback', 'rollback');
+  await client.workflow.execute('release', { workflowId: 'release', taskQueue, args: [{}] });
+  await record('release', 'release');
 } finally {
   await worker.stop();
   await temporal.stop();
