@@ -57,7 +57,7 @@ async function answer(): Promise<Record<string, unknown[]>> {
   const answers: Record<string, unknown[]> = {};
   for (const [view, order] of Object.entries(VIEWS)) {
     const { rows } = await ground.pool.query<Record<string, unknown>>(`select * from whence.${view} order by ${order}`);
-    answers[view] = rows.map((row) => ({ ...row, dirty_keys: null }));
+    answers[view] = rows.map((row) => ('dirty_keys' in row ? { ...row, dirty_keys: null } : row));
   }
   return answers;
 }
