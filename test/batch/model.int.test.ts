@@ -36,7 +36,6 @@ const seen = {
   changedLater: 0,
   corrections: 0,
   rollbacks: 0,
-
   refused: 0,
   failedAudits: 0,
 };
@@ -185,7 +184,7 @@ class Rollback extends Step {
     const { version } = pick(rows, this.to);
     await rollback(little.deps, version, 'test');
     seen.rollbacks++;
-    await recordCorrections(little.deps);
+    seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
   }
 
   override toString = () => `roll back to version #${this.to}`;
@@ -305,6 +304,7 @@ test.each([
         await fc.asyncModelRun(() => ({ model: {}, real: little }), steps);
         if (await little.isHeld()) await release(little.deps, 'test');
         await little.finish();
+        seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
         await checkReader(little);
         await expectServed(ground.pool, [...log], 'batch');
       }),
