@@ -66,6 +66,20 @@ test('a day that is none is an error, with words that help', async () => {
   expect(stdout).toBe('');
 });
 
+test('a version is rolled back to and held, and let go, by who asks', async () => {
+  const back = await whence(['rollback', '--to', '1'], { env });
+  expect(back.code, back.stderr).toBe(0);
+  expect(back.stdout).toMatch(/^Version 1 is current, held by .* \(whence rollback\); it was \d+\.\n/);
+  const refused = await whence(['reconcile', '--day', DAY], { env });
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(/Version 1 is held by .* since .*; let it go with: npx whence release/);
+  const unknown = await whence(['rollback', '--to', '99'], { env });
+  expect(unknown.stderr).toContain('There is no version 99; versions that are kept: 1, 2');
+  const free = await whence(['release', '--json'], { env });
+  const json: unknown = JSON.parse(free.stdout);
+  expect(json).toEqual({ version: 1, heldBy: expect.stringContaining('(whence rollback)') });
+});
+
 test('a worker that is asked to stop ends in order', async () => {
   worker.kill('SIGTERM');
   const { exitCode, stderr } = await worker;

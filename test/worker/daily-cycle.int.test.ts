@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { applySchedule, SCHEDULE_ID } from '../../cli/schedule.ts';
+import { rollback } from '../../batch/rollback.ts';
 import type { RunningWorker } from '../../worker/start-worker.ts';
 import type { DailyCycleOutcome } from '../../workflows/daily-cycle.ts';
 import type { LittleWorld } from '../batch/little-world.ts';
@@ -98,6 +99,26 @@ test('a run of the schedule waits for the archive, no longer than is said', asyn
     { day: DAY, archiveHadPassed: true },
     { day: NEXT, archiveHadPassed: false },
   ]);
+});
+
+test('a run of the schedule waits while a version is held, so that its day is not left out', async () => {
+  const { client, taskQueue } = temporal;
+  await little.reconcile(DAY);
+  await rollback(little.deps, 1, 'ann');
+  await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 0 });
+  await client.schedule.getHandle(SCHEDULE_ID).backfill({
+    start: new Date('2025-12-01T00:30:00Z'),
+    end: new Date('2025-12-01T01:30:00Z'),
+    overlap: 'BUFFER_ALL',
+  });
+  const handle = client.workflow.getHandle('dailyCycle-2025-12-01T01:00:00Z');
+  const waits = async () => {
+    const { events } = await handle.fetchHistory().catch(() => ({ events: [] }));
+    return (events ?? []).some((event) => event.timerStartedEventAttributes != null);
+  };
+  await expect.poll(waits, { timeout: 60_000 }).toBe(true);
+  expect(await versions()).toHaveLength(1);
+  await handle.terminate();
 });
 
 test('the command makes the schedule, changes it, and shows it', async () => {
