@@ -1,9 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openLocalStorage } from '../../platform/storage.ts';
 import type { CommitStep } from '../../streaming/commit.ts';
+import { crashAt, type Step } from './crash-at.ts';
 import { createSilentLayer } from './layer.ts';
 import { expectServed } from './served.ts';
 import { ended, expectLedger, simulated, startStack, World } from './world.ts';
@@ -15,6 +15,8 @@ beforeAll(async () => {
 afterAll(() => stack.stop());
 
 const STEPS: CommitStep[] = ['begun', 'fenced', 'plays written', 'settled', 'before commit', 'committed'];
+const CHECKPOINT_STEPS: Step[] = ['cut', 'segment written', 'head written', 'registered', 'old removed'];
+const RECOVERY_STEPS: Step[] = ['taken', 'head read', 'segment restored', 'restored', 'recovered'];
 
 describe('killed −9', () => {
   test('before, inside and after a commit, it goes on where it was', async () => {
@@ -29,6 +31,31 @@ describe('killed −9', () => {
       expect(await crashAt(world, step, i < STEPS.length ? 1 : 3)).toBe(`dying at: ${step}`);
     }
     await world.whence('stream', '--no-archive', '--until-caught-up');
+    await expectServed(world.pool, await world.readLog());
+    await expectLedger(world, lines, ledger);
+    await world.end();
+  });
+
+  test('before, inside and after a checkpoint and a recovery, it ends with the rows of a calm run', async () => {
+    const world = await World.create(stack, 'checkpoints', 1);
+    const { lines, ledger } = simulated(30, 1, 15);
+    // At the end again: there is an old one to be removed by then.
+    const steps: Step[] = [...CHECKPOINT_STEPS, ...RECOVERY_STEPS, 'registered', 'old removed'];
+    for (const [i, step] of steps.entries()) {
+      const [from, to] = [i, i + 1].map((piece) => Math.floor((lines.length * piece) / (steps.length + 1)));
+      await world.publish(lines.slice(from, to));
+      expect(await crashAt(world, step, 1)).toBe(`dying at: ${step}`);
+    }
+    await world.publish(lines.slice(Math.floor((lines.length * steps.length) / (steps.length + 1))));
+    const storage = await openLocalStorage(world.dataDir);
+    const restored: Step[] = [];
+    const layer = await createSilentLayer(world, {
+      checkpoints: { storage, everyMs: 0 },
+      onStep: (step) => void restored.push(step),
+    });
+    await layer.caughtUp();
+    await layer.stop();
+    expect(restored).toEqual(expect.arrayContaining(RECOVERY_STEPS));
     await expectServed(world.pool, await world.readLog());
     await expectLedger(world, lines, ledger);
     await world.end();
@@ -102,20 +129,6 @@ test('a zombie, stopped past its session and then continued, changes nothing', a
   await expectLedger(world, lines, ledger);
   await world.end();
 });
-
-/** Runs the layer until it kills itself at a step; what it said before. */
-async function crashAt(world: World, step: CommitStep, nth: number): Promise<string> {
-  const script = fileURLToPath(new URL('crashing.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', script, step, String(nth)], {
-    env: world.env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let said = '';
-  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
-  if (signal !== 'SIGKILL') return `ended by itself before ${step} #${nth}`;
-  return said.trim();
-}
 
 async function committedRecords(world: World, atLeast: number): Promise<void> {
   for (;;) {

@@ -1,8 +1,11 @@
 /**
- * The speed layer in a process that kills itself (SIGKILL) at a step of a commit, to be run as a child:
+ * The speed layer in a process that kills itself (SIGKILL) at a step of a commit, a checkpoint or a recovery, to be
+ * run as a child:
  *
  *     crashing.ts STEP NTH
+ *     crashing.ts
  *
+ * Without a step it goes on until SIGTERM.
  * It says which step it dies at on standard output first, so that a test can assert that the kill hit.
  */
 
@@ -12,6 +15,7 @@ import { createKafka } from '../../platform/kafka.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool } from '../../platform/postgres.ts';
 import { readSettings } from '../../platform/settings.ts';
+import { openLocalStorage } from '../../platform/storage.ts';
 import { startSpeedLayer } from '../../streaming/speed-layer.ts';
 
 const [step, nth] = process.argv.slice(2);
@@ -28,12 +32,19 @@ const layer = await startSpeedLayer({
   policy: defaultPolicy,
   log,
   sessionTimeoutMs: 1_500,
+  // One after each commit.
+  checkpoints: { storage: await openLocalStorage(settings.dataDir), everyMs: 0 },
   onStep: (reached) => {
     if (reached !== step || --left > 0) return;
     fs.writeSync(1, `dying at: ${reached}\n`);
     process.kill(process.pid, 'SIGKILL');
   },
 });
-await layer.caughtUp();
-await layer.stop();
+if (step === undefined) {
+  process.once('SIGTERM', () => void layer.stop());
+  await layer.done;
+} else {
+  await layer.caughtUp();
+  await layer.stop();
+}
 await pool.end();
