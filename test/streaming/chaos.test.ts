@@ -6,6 +6,7 @@ import type { CommitStep } from '../../streaming/commit.ts';
 import { crashAt, type Step } from './crash-at.ts';
 import { createSilentLayer } from './layer.ts';
 import { expectServed } from './served.ts';
+import { FAULTS, storm } from './storm.ts';
 import { ended, expectLedger, simulated, startStack, World } from './world.ts';
 
 let stack: Awaited<ReturnType<typeof startStack>>;
@@ -128,6 +129,10 @@ test('a zombie, stopped past its session and then continued, changes nothing', a
   await expectServed(world.pool, await world.readLog());
   await expectLedger(world, lines, ledger);
   await world.end();
+});
+
+test('through kills, freezes, processes that come and go, and both servers killed, all ends equal and balanced', async () => {
+  expect((await storm(stack, 1)).sort()).toEqual([...FAULTS].sort());
 });
 
 async function committedRecords(world: World, atLeast: number): Promise<void> {
