@@ -31,7 +31,8 @@ export async function beating<Result>(
 ): Promise<Result> {
   const context = Context.current();
   let step = 'begun';
-  const timer = setInterval(() => context.heartbeat(step), HEARTBEAT_MS);
+  const { heartbeatTimeoutMs = Infinity } = context.info;
+  const timer = setInterval(() => context.heartbeat(step), Math.min(HEARTBEAT_MS, heartbeatTimeoutMs / 4));
   try {
     return await work(context.cancellationSignal, (now) => context.heartbeat((step = now)));
   } catch (error) {

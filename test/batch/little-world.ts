@@ -32,6 +32,8 @@ export interface Ground {
   storage: Storage;
   writer: ArchiveWriter;
   directory: string;
+  /** Kills Postgres (−9) and starts it again. */
+  restartPostgres(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -48,6 +50,10 @@ export async function openGround(open = openLocalStorage): Promise<Ground> {
     storage: await open(path.join(directory, 'data')),
     writer,
     directory,
+    async restartPostgres() {
+      await stack.postgres.kill();
+      await stack.restart('postgres');
+    },
     async stop() {
       writer.close();
       await pool.end();

@@ -31,6 +31,8 @@ export interface TemporalGround {
   /** A worker in a process of its own, which kills itself at a step ("none": it does not). */
   spawnWorker(step: string): ResultPromise<{ reject: false }>;
   reconcile(day: string): Promise<AdvanceOutcome>;
+  /** Kills Temporal (−9) and starts it again. */
+  restartTemporal(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -65,6 +67,10 @@ export async function openTemporalGround(): Promise<TemporalGround> {
         taskQueue,
         args: [{ day }],
       }),
+    async restartTemporal() {
+      await stack.temporal.kill();
+      await stack.restart('temporal');
+    },
     async stop() {
       await close();
       await Promise.all([ground.stop(), stack.stop()]);
