@@ -123,8 +123,11 @@ test('paused it takes no more work; resumed it goes on; cancelled, what is commi
   });
   handle = await start({ ...RANGE, parallel: 1 });
   expect(await reach(handle, 'paused')).toBeDefined();
-  await expect.poll(async () => (await versions()).length).toBe(2);
-  expect((await handle.query<BackfillProgress>('progress')).days).toMatchObject({ done: 2, left: 3 });
+  const paused = handle;
+  await expect
+    .poll(async () => (await paused.query<BackfillProgress>('progress')).days, { timeout: 20_000 })
+    .toMatchObject({ done: 2, left: 3 });
+  expect(await versions()).toHaveLength(2);
   await handle.cancel();
   const failure: unknown = await handle.result().catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(WorkflowFailedError);
