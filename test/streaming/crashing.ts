@@ -22,7 +22,13 @@ const [step, nth] = process.argv.slice(2);
 const settings = readSettings(process.env);
 const log = silentLogger();
 const brokers = settings.kafka.brokers ?? [];
-const pool = await openPool({ databaseUrl: settings.databaseUrl ?? '', applicationName: 'whence-crashing', log });
+const pool = await openPool({
+  databaseUrl: settings.databaseUrl ?? '',
+  applicationName: 'whence-crashing',
+  log,
+  // As `whence stream` has it: who is frozen inside a commit has locked its task.
+  frozenAfterMs: 5_000,
+});
 let left = Number(nth);
 const layer = await startSpeedLayer({
   ...settings,
@@ -48,3 +54,5 @@ if (step === undefined) {
   await layer.stop();
 }
 await pool.end();
+// kafkajs can keep a process alive that left its group.
+process.exit();
