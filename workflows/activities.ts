@@ -13,10 +13,12 @@ export const quick = proxyActivities<Activities>({
   retry,
 });
 
-/** Works on files and many rows, and sends heartbeats: a lost worker is noticed soon. */
-export const long = proxyActivities<Activities>({
+/** Of what works on files and many rows, and sends heartbeats: a lost worker is noticed soon. */
+export const LONG = {
   startToCloseTimeout: '6 hours',
   scheduleToCloseTimeout: '1 day',
   heartbeatTimeout: '20s',
   retry,
-});
+} as const;
+
+export const long = proxyActivities<Activities>(LONG);

@@ -1,12 +1,7 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancellationScope,
-  setCurrentDetails,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { AdvanceOutcome } from '../activities/activities.ts';
 import { long, quick } from './activities.ts';
+import { mayBeginAgain } from './failures.ts';
 import { inWindow } from './in-window.ts';
 
 /** How far an advance of the batch view is: what the query `progress` answers. */
@@ -124,10 +119,4 @@ function detailsOf({
     ...(rebased > 0 ? [`- began again ${rebased} times, since another commit came first`] : []),
     ...(version === null ? [] : [`- committed as version ${version}`]),
   ].join('\n');
-}
-
-/** Another commit came first, or another run of this workflow took over: nothing is wrong with what was asked. */
-function mayBeginAgain(error: unknown): boolean {
-  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return false;
-  return error.cause.type === 'CommitLostError' || error.cause.type === 'AttemptGoneError';
 }

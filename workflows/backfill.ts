@@ -1,5 +1,4 @@
 import {
-  ActivityFailure,
   allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
@@ -11,7 +10,6 @@ import {
   defineUpdate,
   isCancellation,
   proxyActivities,
-  rootCause,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -20,9 +18,12 @@ import {
 import { z } from 'zod';
 import type { Activities } from '../activities/activities.ts';
 import type { BackfillEstimate, BackfillRequest, PreviewSummary } from '../activities/backfill-activities.ts';
+import { LONG } from './activities.ts';
 import { type BackfillProgress, detailsOf, type FailedDay } from './backfill-progress.ts';
+import { failureType, mayBeginAgain, reasonOf } from './failures.ts';
 import { inWindow } from './in-window.ts';
 import { dayInput, readInput } from './input.ts';
+import { Stretch } from './stretch.ts';
 
 export interface BackfillInput {
   /** The first and the last day: UTC, YYYY-MM-DD. */
@@ -108,20 +109,11 @@ const MOST_BEGINNINGS = 50;
 /** So often we look whether a reconciliation that we let pass has ended. */
 const YIELD_MS = 2_000;
 
-/** Behind fresh days, which have the default, wherever the task queue has a backlog. */
-const PRIORITY = { priorityKey: 5 };
-const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1 minute' } as const;
-
 function activities() {
   // Tests that kill workers have them missed sooner.
-  const heartbeatTimeout = (workflowInfo().memo?.['heartbeatTimeout'] as number | undefined) ?? 20_000;
-  return proxyActivities<Activities>({
-    startToCloseTimeout: '6 hours',
-    scheduleToCloseTimeout: '1 day',
-    heartbeatTimeout,
-    retry: RETRY,
-    priority: PRIORITY,
-  });
+  const heartbeatTimeout = (workflowInfo().memo?.['heartbeatTimeout'] as number | undefined) ?? LONG.heartbeatTimeout;
+  // Behind fresh days, which have the default, wherever the task queue has a backlog.
+  return proxyActivities<Activities>({ ...LONG, heartbeatTimeout, priority: { priorityKey: 5 } });
 }
 
 /**
@@ -283,7 +275,7 @@ class Backfill {
           this.#now({ version, playsChanged: this.#progress.playsChanged + playsChanged });
         } catch (error) {
           if (mayBeginAgain(error)) stretch.lost = true;
-          if (typeOf(error) !== 'AuditFailedError') throw error;
+          if (failureType(error) !== 'AuditFailedError') throw error;
           reason = reasonOf(error);
         }
       }
@@ -415,61 +407,9 @@ class Backfill {
   }
 }
 
-/** The days of one attempt, and how far each is. */
-class Stretch {
-  readonly days: readonly string[];
-  readonly units: number;
-  readonly queue: readonly { day: string; unit: number }[];
-  readonly failed = new Map<string, string>();
-  readonly #left: Map<string, number>;
-  readonly #ahead: number;
-  /** Days that were committed or failed. */
-  passed = 0;
-  /** Another commit came first: what is computed is of no use. */
-  lost = false;
-
-  constructor(
-    days: readonly string[],
-    work: { dirty: number[]; days: { day: string; units: number[] }[] },
-    ahead: number,
-  ) {
-    this.days = days;
-    this.#ahead = ahead;
-    const unitsOf = new Map(work.days.map(({ day, units }) => [day, units]));
-    this.queue = days.flatMap((day) => (unitsOf.get(day) ?? []).map((unit) => ({ day, unit })));
-    this.#left = new Map(work.days.map(({ day, units }) => [day, units.length]));
-    this.units = work.dirty.length + this.queue.length;
-  }
-
-  mayCompute(day: string): boolean {
-    return this.lost || this.days.indexOf(day) < this.passed + this.#ahead;
-  }
-
-  computed(day: string): void {
-    this.#left.set(day, (this.#left.get(day) ?? 0) - 1);
-  }
-
-  isSettled(day: string): boolean {
-    return this.failed.has(day) || this.#left.get(day) === 0;
-  }
-}
-
 /** Runs both to their end; where one fails, the other is cancelled. */
 async function together(works: readonly (() => Promise<void>)[]): Promise<void> {
   await inWindow(works.length, works, (work) => work());
-}
-
-function typeOf(error: unknown): string | null | undefined {
-  return error instanceof ActivityFailure && error.cause instanceof ApplicationFailure ? error.cause.type : null;
-}
-
-/** Another commit came first: nothing is wrong with what was asked. */
-function mayBeginAgain(error: unknown): boolean {
-  return ['CommitLostError', 'AttemptGoneError'].includes(typeOf(error) ?? '');
-}
-
-function reasonOf(error: unknown): string {
-  return rootCause(error) ?? String(error);
 }
 
 function refusal(message: string): ApplicationFailure {
