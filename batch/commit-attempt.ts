@@ -8,11 +8,11 @@ import type { BatchDeps, CommitSummary } from './advance.ts';
 import type { UnitResult } from './compute-unit.ts';
 import { AttemptGoneError, AuditFailedError, CommitLostError } from './errors.ts';
 import { checkNotHeld } from './hold.ts';
-import { nextNumber } from './rollback.ts';
 import type { StoredPosition } from './snapshot.ts';
 import { faultsOfStaged, sumStaged } from './sql/audit-staged.ts';
 import { faultsOfVolumes } from './sql/audit-volumes.ts';
 import { findAffectedKeys, findChanges, ofDays } from './sql/changes.ts';
+import { nextNumber } from './sql/next-number.ts';
 import { addVersion, coverDays, moveHead, writeChanges } from './sql/write-version.ts';
 
 /** A crash or a fault can be put between any two steps, by tests. */
@@ -149,7 +149,11 @@ async function checkUnits(database: Queryable, { attempt, days }: CommittingAtte
     throw new Error(`Attempt ${attempt} cannot be committed: units ${missing.join(', ')} are not computed`);
   }
   const findings = rows.flatMap(({ result }) => result?.findings ?? []);
-  const staged = await sumStaged(database, attempt);
+  const staged = await sumStaged(
+    database,
+    attempt,
+    rows.map(({ unit }) => unit),
+  );
   const changed = rows.flatMap(({ unit, result }) => {
     const { plays, hashes } = staged.get(unit) ?? { plays: 0, hashes: '0' };
     if (result === null || (plays === result.staged.plays && hashes === result.staged.hashes)) return [];

@@ -271,7 +271,7 @@ async function stage(
       plays += rows.length;
       if (rows.length > 0) await writeStaged(client, attempt, unit, rows);
     });
-    const staged = (await sumStaged(client, attempt, unit)).get(unit) ?? { plays: 0, hashes: '0' };
+    const staged = (await sumStaged(client, attempt, [unit])).get(unit) ?? { plays: 0, hashes: '0' };
     const result: UnitResult = { ...done, plays, staged };
     await client.query('update whence.batch_units set result = $3 where attempt = $1 and unit = $2', [
       attempt,

@@ -6,6 +6,7 @@ import { ownCommit, ownMerge } from '../merge/locks.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps } from './advance.ts';
 import { BatchRequestError } from './errors.ts';
+import { nextNumber } from './sql/next-number.ts';
 import { findKeysOfRollback, findReturning, holdHead, markUndone, writeReturn } from './sql/rollback.ts';
 
 export interface RollbackSummary {
@@ -69,9 +70,7 @@ export async function rollback(
     await settleDiscoveries(client, affected);
     await moveDaily(client, BATCH_WRITER, before, await dailyShares(client, affected));
     await markUndone(client, version);
-    await client.query('update whence.rollbacks set released_at = now(), released_by = $1 where released_at is null', [
-      actor,
-    ]);
+    await endHold(client, actor);
     await client.query(
       `insert into whence.rollbacks (number, actor, from_version, to_version, plays_changed, days_changed)
        values ($1, $2, $3, $4, $5, $6)`,
@@ -97,21 +96,9 @@ export async function release({ pool }: Pick<BatchDeps, 'pool'>, actor: string):
     if (!held) return { version, heldBy: null };
     const { heldBy } = await readHeld(client);
     await client.query('update whence.batch_head set held = false');
-    await client.query('update whence.rollbacks set released_at = now(), released_by = $1 where released_at is null', [
-      actor,
-    ]);
+    await endHold(client, actor);
     return { version, heldBy };
   });
-}
-
-/** The number of the next version, or of the next rollback: they share them, so that rows have their place in time. */
-export async function nextNumber(database: Queryable): Promise<number> {
-  const { rows } = await database.query<{ next: number }>(
-    `select 1 + greatest(
-       (select max(version) from whence.batch_versions), (select max(number) from whence.rollbacks), 0
-     )::bigint as next`,
-  );
-  return rows[0].next;
 }
 
 async function readHead(database: Queryable): Promise<Head> {
@@ -148,6 +135,13 @@ async function readHeld(database: Queryable): Promise<RollbackSummary> {
      from whence.rollbacks where released_at is null`,
   );
   return rows[0];
+}
+
+/** Whoever holds a version holds it no more. */
+async function endHold(database: Queryable, actor: string): Promise<void> {
+  await database.query('update whence.rollbacks set released_at = now(), released_by = $1 where released_at is null', [
+    actor,
+  ]);
 }
 
 /** Of the covered days of a version: all have the same gap and lateness. */

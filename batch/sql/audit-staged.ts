@@ -6,16 +6,16 @@ export interface StagedSum {
   hashes: string;
 }
 
-/** By unit, of all units or of one. */
+/** Of these units, by unit. */
 export async function sumStaged(
   database: Queryable,
   attempt: number,
-  unit: number | null = null,
+  units: readonly number[],
 ): Promise<Map<number, StagedSum>> {
   const { rows } = await database.query<StagedSum & { unit: number }>(
     `select s.unit, count(*) as plays, sum(hash_record_extended(s, 0)::numeric)::text as hashes
-     from whence.batch_staged_plays s where s.attempt = $1 and s.unit = coalesce($2, s.unit) group by s.unit`,
-    [attempt, unit],
+     from whence.batch_staged_plays s where s.attempt = $1 and s.unit = any ($2) group by s.unit`,
+    [attempt, units],
   );
   return new Map(rows.map(({ unit, plays, hashes }) => [unit, { plays, hashes }]));
 }

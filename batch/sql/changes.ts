@@ -2,6 +2,7 @@ import type { Queryable } from '../../platform/postgres.ts';
 import type { CommittingAttempt } from '../commit-attempt.ts';
 import { PLAY_COLUMNS } from './play-columns.ts';
 
+/** The day of a play's last event. */
 const endDay = (play: string) => `((${play}.ended_at at time zone 'UTC')::date)`;
 
 /** Of a unit: whether it is of the days ($2), or of dirty keys. */
@@ -55,6 +56,27 @@ export async function findChanges(
   await database.query('analyze closing');
 }
 
+/** Whether a play has an event in a day that is not of `next_days`. */
+export const hasUncoveredDay = (play: string) =>
+  `(select count(*) from next_days n where n.day between ${play}.day and ${endDay(play)}) <= ${endDay(play)} - ${play}.day`;
+
+/** Whether a speed play has an event that will not be covered, by `next_days` and `next_horizons`. */
+export const willBeUncovered = (play: string) => `(
+  ${hasUncoveredDay(play)}
+  or exists (
+    select from unnest(${play}.event_topics, ${play}.event_offsets) e (topic, "offset")
+    where not exists (
+      select from next_horizons h where h.topic = e.topic and h.partition = ${play}.task and h.next > e."offset"
+    )
+  )
+)`;
+
+export async function createAffectedKeys(database: Queryable): Promise<void> {
+  await database.query(
+    'create temp table affected_keys (profile_id text, work_id text, primary key (profile_id, work_id)) on commit drop',
+  );
+}
+
 /**
  * Finds the keys of whose plays others may be served with the next version, into `affected_keys`: those of changed plays, those
  * of batch plays that are open now or may be then, and those of speed plays whose events will be covered.
@@ -76,9 +98,7 @@ export async function findAffectedKeys(
   );
   await database.query('analyze next_horizons');
   await database.query('analyze next_days');
-  await database.query(
-    'create temp table affected_keys (profile_id text, work_id text, primary key (profile_id, work_id)) on commit drop',
-  );
+  await createAffectedKeys(database);
   await database.query(
     `insert into affected_keys
      select profile_id, work_id from adding
@@ -93,15 +113,7 @@ export async function findAffectedKeys(
      select b.profile_id, b.work_id from whence.batch_now b where b.day <> ${endDay('b')} and b.at_edge
      union
      select s.profile_id, s.work_id from whence.speed_now s
-     where s.uncovered and not (
-       (select count(*) from next_days n where n.day between s.day and ${endDay('s')}) <= ${endDay('s')} - s.day
-       or exists (
-         select from unnest(s.event_topics, s.event_offsets) e (topic, "offset")
-         where not exists (
-           select from next_horizons h where h.topic = e.topic and h.partition = s.task and h.next > e."offset"
-         )
-       )
-     )`,
+     where s.uncovered and not ${willBeUncovered('s')}`,
     [watermark, finalAfterMs / 1000],
   );
   await database.query('analyze affected_keys');

@@ -1,7 +1,6 @@
 import type { Queryable } from '../../platform/postgres.ts';
+import { createAffectedKeys, hasUncoveredDay, willBeUncovered } from './changes.ts';
 import { PLAY_COLUMNS } from './play-columns.ts';
-
-const endDay = (play: string) => `((${play}.ended_at at time zone 'UTC')::date)`;
 
 /**
  * Holds the current plays and days against those of another version. Afterwards `adding` has the plays that come back, `closing`
@@ -44,11 +43,7 @@ export async function findKeysOfRollback(database: Queryable, version: number, f
      where v.version = $1`,
     [version],
   );
-  await database.query(
-    'create temp table affected_keys (profile_id text, work_id text, primary key (profile_id, work_id)) on commit drop',
-  );
-  const beyond = (play: string) =>
-    `(select count(*) from next_days n where n.day between ${play}.day and ${endDay(play)}) <= ${endDay(play)} - ${play}.day`;
+  await createAffectedKeys(database);
   await database.query(
     `insert into affected_keys
      select profile_id, work_id from adding
@@ -56,19 +51,12 @@ export async function findKeysOfRollback(database: Queryable, version: number, f
      select profile_id, work_id from closing
      union
      select b.profile_id, b.work_id from whence.batch_now b
-     where b.at_edge or ${beyond('b')} or b.ended_at >= (
+     where b.at_edge or ${hasUncoveredDay('b')} or b.ended_at >= (
        select v.watermark - make_interval(secs => $2) from whence.batch_versions v where v.version = $1
      )
      union
      select s.profile_id, s.work_id from whence.speed_now s
-     where s.uncovered <> (
-       ${beyond('s')} or exists (
-         select from unnest(s.event_topics, s.event_offsets) e (topic, "offset")
-         where not exists (
-           select from next_horizons h where h.topic = e.topic and h.partition = s.task and h.next > e."offset"
-         )
-       )
-     )`,
+     where s.uncovered <> ${willBeUncovered('s')}`,
     [version, finalAfterMs / 1000],
   );
   await database.query('analyze affected_keys');
