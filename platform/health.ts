@@ -13,6 +13,9 @@ export interface Health {
   faults: Fault[];
 }
 
+/** What has something to do and gets nothing done for so long does not get on. */
+export const STALLED_AFTER_MS = 30_000;
+
 export const HEALTHY: Health = { healthy: true, ready: true, faults: [] };
 
 /** The health of a whole is that of its parts. */

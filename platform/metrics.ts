@@ -1,7 +1,9 @@
 import {
   AggregatorRegistry,
   collectDefaultMetrics,
+  Gauge,
   Registry,
+  type GaugeConfiguration,
   type MetricObjectWithValues,
   type MetricValue,
 } from 'prom-client';
@@ -36,6 +38,26 @@ export function createMetrics({ ofProcess = true }: { ofProcess?: boolean } = {}
     render: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),
   };
+}
+
+/** Sets a value of a gauge that is being looked at. */
+export type ShowValue<Label extends string> = (labels: Partial<Record<Label, string | number>>, value: number) => void;
+
+/** A gauge whose values are looked at when someone asks for them; what it showed before is gone. */
+export function addGauge<Label extends string>(
+  registry: Registry,
+  configuration: Pick<GaugeConfiguration<Label>, 'name' | 'help' | 'labelNames' | 'aggregator'>,
+  look: (show: ShowValue<Label>) => void,
+): void {
+  const gauge = new Gauge<Label>({
+    ...configuration,
+    registers: [],
+    collect() {
+      this.reset();
+      look((labels, value) => this.set(labels, value));
+    },
+  });
+  registry.registerMetric(gauge);
 }
 
 /** The snapshot of a process, and the name by which its own figures (memory, CPU) are told from those of others. */

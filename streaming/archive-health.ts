@@ -1,4 +1,4 @@
-import { spell, type Fault, type Health } from '../platform/health.ts';
+import { spell, STALLED_AFTER_MS, type Fault, type Health } from '../platform/health.ts';
 
 /** How the archiving of a topic-partition is at one moment. Times are epoch milliseconds. */
 export interface ArchiveView {
@@ -15,8 +15,6 @@ export interface ArchiveView {
   /** Since when it cannot commit, and why. */
   failing: { since: number; error: Error } | null;
 }
-
-const STALLED_AFTER_MS = 30_000;
 
 /** Whether the archive gets on: what is in the log is read, and what is read becomes a file when it is time. */
 export function healthOfArchive(

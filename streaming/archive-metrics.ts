@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
+import { addGauge } from '../platform/metrics.ts';
 import type { ArchiveView } from './archive-health.ts';
 
 /** What a file of the archive was, for whoever counts. */
@@ -31,18 +32,9 @@ export class ArchiveMetrics {
     this.#bytes = counter('whence_archive_written_bytes_total', 'Size of the files committed');
     this.#takeovers = counter('whence_archive_takeovers_total', 'Topic-partitions taken, the first time included');
     this.#fenced = counter('whence_archive_fenced_total', 'Topic-partitions that another process had taken');
-    // A collector is a method of its gauge: it sees these views by a name of its own.
-    const views = () => this.#views();
     const gauge = (name: string, help: string, of: (view: ArchiveView) => number) =>
-      new Gauge({
-        name,
-        help,
-        labelNames: ['topic', 'partition'],
-        registers,
-        collect() {
-          this.reset();
-          for (const view of views()) this.set({ topic: view.topic, partition: view.partition }, of(view));
-        },
+      addGauge(registry, { name, help, labelNames: ['topic', 'partition'] }, (show) => {
+        for (const view of this.#views()) show({ topic: view.topic, partition: view.partition }, of(view));
       });
     gauge('whence_archive_lag_records', 'Records in the log, as last looked at, that are in no file', (view) =>
       Math.max(0, Math.max(view.end, view.position) - view.committed),

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Policy } from '../attribution/policy.ts';
+import { addGauge } from '../platform/metrics.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { lagOf, type TaskView } from './task-health.ts';
 import type { TaskCommit } from './task.ts';
@@ -110,7 +111,7 @@ export class SpeedMetrics {
       help: 'Commits refused because another process had taken the task',
       registers,
     });
-    this.#gauges(registers);
+    this.#addGauges(registry);
   }
 
   /** Looks at these tasks, and at this database's dead letters, whenever it is asked. */
@@ -169,81 +170,56 @@ export class SpeedMetrics {
     }
   }
 
-  #gauges(registers: Registry[]): void {
-    const each = (gauge: Gauge, show: (view: TaskView) => void) => {
-      // A task that another process has now must not leave its last figures here.
-      gauge.reset();
-      this.#views().forEach(show);
-    };
-    const { backlog } = this.#reader();
-    const lag = (name: string, help: string, of: (topic: TaskView['topics'][number]) => number) =>
-      new Gauge({
-        name,
-        help,
-        labelNames: ['topic', 'partition'],
-        registers,
-        collect() {
-          each(this, ({ task, topics }) => {
-            for (const topic of topics) this.set({ topic: topic.topic, partition: task }, of(topic));
-          });
-        },
+  #addGauges(registry: Registry): void {
+    const ofTopics = (name: string, help: string, of: (topic: TaskView['topics'][number]) => number) =>
+      addGauge(registry, { name, help, labelNames: ['topic', 'partition'] }, (show) => {
+        for (const { task, topics } of this.#views()) {
+          for (const topic of topics) show({ topic: topic.topic, partition: task }, of(topic));
+        }
       });
-    lag('whence_lag_records', 'Records of a topic-partition that are in the log and not committed', lagOf);
-    lag(
+    const ofTasks = (name: string, help: string, of: (view: TaskView) => number | null) =>
+      addGauge(registry, { name, help, labelNames: ['task'] }, (show) => {
+        for (const view of this.#views()) {
+          const value = of(view);
+          if (value !== null) show({ task: view.task }, value);
+        }
+      });
+    ofTopics('whence_lag_records', 'Records of a topic-partition that are in the log and not committed', lagOf);
+    ofTopics(
       'whence_lag_seconds',
       'For how long at most the oldest record not committed has waited: since the Kafka timestamp of the one before it',
       (topic) => (lagOf(topic) === 0 || topic.stampedAt === null ? 0 : (Date.now() - topic.stampedAt) / 1000),
     );
-    const watermarks = new Gauge({
-      name: 'whence_watermark_delay_seconds',
-      help: 'By how much the watermark of a task is behind the clock',
-      labelNames: ['task'],
-      registers: [],
-      collect() {
-        each(this, ({ task, watermark }) => {
-          if (watermark !== null) this.set({ task }, (Date.now() - watermark) / 1000);
-        });
+    ofTasks(
+      'whence_watermark_delay_seconds',
+      'By how much the watermark of a task is behind the clock',
+      ({ watermark }) => (watermark === null ? null : (Date.now() - watermark) / 1000),
+    );
+    ofTasks('whence_facts', 'Facts held in memory', ({ facts }) => facts);
+    ofTasks('whence_facts_bytes', 'Memory of the facts held and their index', ({ factBytes }) => factBytes);
+    ofTasks('whence_records_uncommitted', 'Records read and not committed', ({ pending }) => pending);
+    addGauge(
+      registry,
+      {
+        name: 'whence_dead_letters_unrelayed',
+        help: 'Dead letters that are not yet on the dead-letter topic, of all processes; as it was when Postgres last answered',
+        aggregator: 'max',
       },
-    });
-    const held = (name: string, help: string, of: (view: TaskView) => number) =>
-      new Gauge({
-        name,
-        help,
-        labelNames: ['task'],
-        registers,
-        collect() {
-          each(this, (view) => this.set({ task: view.task }, of(view)));
-        },
-      });
-    held('whence_facts', 'Facts held in memory', ({ facts }) => facts);
-    held('whence_facts_bytes', 'Memory of the facts held and their index', ({ factBytes }) => factBytes);
-    held('whence_records_uncommitted', 'Records read and not committed', ({ pending }) => pending);
-    const unrelayed = new Gauge({
-      name: 'whence_dead_letters_unrelayed',
-      help: 'Dead letters that are not yet on the dead-letter topic, of all processes; as it was when Postgres last answered',
-      registers: [],
-      aggregator: 'max',
-      collect() {
-        this.set(backlog());
+      (show) => {
+        // Whoever scrapes must not wait for Postgres: what it says is shown the next time.
+        if (this.#database !== null && Date.now() - this.#backlogAt > 2_000) {
+          void this.#readBacklog(this.#database).catch(() => {});
+        }
+        show({}, this.#backlog);
       },
-    });
-    for (const registry of registers) [watermarks, unrelayed].forEach((gauge) => registry.registerMetric(gauge));
+    );
   }
 
-  /** Postgres is asked beside, every few seconds at most: whoever scrapes must not wait for it. */
-  #reader(): { backlog: () => number } {
-    const read = async () => {
-      this.#backlogAt = Date.now();
-      const found = await this.#database?.query<{ n: number }>(
-        'select count(*) as n from whence.dead_letters where relayed_at is null',
-      );
-      this.#backlog = found?.rows[0].n ?? 0;
-    };
-    return {
-      backlog: () => {
-        if (this.#database !== null && Date.now() - this.#backlogAt > 2_000) void read().catch(() => {});
-        return this.#backlog;
-      },
-    };
+  async #readBacklog(database: Queryable): Promise<void> {
+    this.#backlogAt = Date.now();
+    const { rows } = await database.query<{ n: number }>(
+      'select count(*) as n from whence.dead_letters where relayed_at is null',
+    );
+    this.#backlog = rows[0].n;
   }
 }

@@ -1,4 +1,4 @@
-import { spell, type Fault, type Health } from '../platform/health.ts';
+import { spell, STALLED_AFTER_MS, type Fault, type Health } from '../platform/health.ts';
 import { isPassing } from '../platform/passing.ts';
 
 /** How a task is at one moment. Times are epoch milliseconds. */
@@ -38,9 +38,6 @@ export interface TasksSeen {
   ends: { seenAt: number; fault: Error | null };
   now: number;
 }
-
-/** A task that has something to read and commits nothing for so long does not get on. */
-const STALLED_AFTER_MS = 30_000;
 
 /** Records of a topic that are in the log and not committed. */
 export function lagOf({ committed, end }: TaskView['topics'][number]): number {
