@@ -8,7 +8,7 @@ import { seal, type CheckpointHead, type SavedSegment, type SavedString } from '
 import type { OnStep } from './commit.ts';
 import { FencedError } from './errors.ts';
 import { registerCheckpoint } from './sql/register-checkpoint.ts';
-import type { StateCut } from './task-state.ts';
+import { finiteOrNull, type StateCut } from './task-state.ts';
 
 /** Entries of a dictionary that are made JSON at a time. */
 const ENTRIES = 2_000;
@@ -133,7 +133,7 @@ export async function writeCheckpoint(
 /** The head as JSON, in parts, since a dictionary can be large. */
 async function headOf(policy: string, cut: StateCut, chunks: CheckpointHead['chunks']): Promise<Buffer[]> {
   const { topics, next, marks, facts } = cut;
-  const clocks = cut.clocks.map((clock) => (Number.isFinite(clock) ? clock : null));
+  const clocks = cut.clocks.map(finiteOrNull);
   const rest: Omit<CheckpointHead, 'places' | 'labels'> = { policy, topics, next, clocks, marks, chunks };
   const parts = [Buffer.from(JSON.stringify(rest).slice(0, -1))];
   for (const name of ['places', 'labels'] as const) {

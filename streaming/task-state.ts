@@ -362,7 +362,8 @@ export function markOf(message: KafkaMessage): NonNullable<TopicOffset['last']> 
   };
 }
 
-function finiteOrNull(value: number): number | null {
+/** A time as JSON and Postgres hold it: null where nothing is known yet. */
+export function finiteOrNull(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 

@@ -8,10 +8,10 @@ import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { commitAgain, type OnStep } from './commit.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
-import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
-import { forgetCheckpoints } from './sql/forget-checkpoint.ts';
+import { FencedError, TopicRecreatedError } from './errors.ts';
+import { findBeginning } from './find-beginning.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
-import { markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
+import { finiteOrNull, markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
 import type { TaskView } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -134,12 +134,10 @@ export class Task {
    * @throws RecordsLostError, TopicRecreatedError where the log no longer is what the stored offsets are of
    */
   static async take(options: TaskOptions): Promise<Task> {
-    const { number, topics, policy, pool, bounds, acceptDataLoss, recreated, log } = options;
+    const { number, topics, policy, pool, log } = options;
     const rules = policy.rules.speed;
     const taken = await takeTask(pool, number, rules.stitchingGap + rules.allowedLateness);
     await options.onStep?.('taken');
-    const offsets = { ...taken.offsets };
-    const replay = { ...taken.replay };
     const checkpoints = options.checkpoints
       ? new Checkpoints(options.checkpoints, {
           pool,
@@ -150,34 +148,7 @@ export class Task {
           onStep: options.onStep,
         })
       : null;
-    const torn = topics.map((topic, index) => {
-      if (recreated.has(topic)) return new TopicRecreatedError(topic, number, 'as was found before');
-      return logFault(topic, number, offsets[topic]?.next ?? 0, bounds[index]);
-    });
-    const committed = topics.map((topic) => offsets[topic]?.next ?? 0);
-    const restored = torn.some((fault, index) => fault !== null && offsets[topics[index]] !== undefined)
-      ? undefined
-      : await checkpoints?.load({ policy, topics, earliest: bounds.map((log) => log.earliest), committed });
-    for (const [index, topic] of topics.entries()) {
-      if (restored !== undefined) break;
-      const known = offsets[topic];
-      const point = replay[topic] ?? { offset: 0, clock: null };
-      const { earliest } = bounds[index];
-      const fault = torn[index] ?? replayFault(topic, number, point.offset, bounds[index]);
-      if (fault === null) continue;
-      if (known === undefined) {
-        // A log that was trimmed before it was ever read has lost nothing of ours.
-        replay[topic] = { offset: earliest, clock: null };
-        continue;
-      }
-      if (!acceptDataLoss) throw fault;
-      // They are of the log that is gone.
-      await forgetCheckpoints(pool, number);
-      log.warn({ task: number, topic }, `accepting data loss: ${fault.message}`);
-      const anew = fault instanceof TopicRecreatedError;
-      replay[topic] = { offset: earliest, clock: anew ? null : point.clock };
-      if (anew || known.next < earliest) offsets[topic] = { next: earliest, last: null };
-    }
+    const { offsets, replay, restored } = await findBeginning(options, taken, checkpoints);
     const state = new TaskState(number, topics, policy, offsets, replay, restored);
     return new Task(options, taken, offsets, state, checkpoints);
   }
@@ -469,23 +440,4 @@ export class Task {
 /** What a task is to an outage. */
 export function partOf(task: number): string {
   return `task ${task}`;
-}
-
-/** What is wrong between the offset that is to be applied next and the log, or null. */
-function logFault(topic: string, partition: number, from: number, log: LogBounds): Error | null {
-  if (from > log.next) {
-    return new TopicRecreatedError(topic, partition, `it ends at offset ${log.next}, and ${from} was reached before`);
-  }
-  if (from < log.earliest) return new RecordsLostError(topic, partition, from, log.earliest, 'reading on');
-  return null;
-}
-
-/** The same for where reading begins, to rebuild the state. */
-function replayFault(topic: string, partition: number, begin: number, log: LogBounds): Error | null {
-  if (begin >= log.earliest) return null;
-  return new RecordsLostError(topic, partition, begin, log.earliest, 'rebuilding the state of the window');
-}
-
-function finiteOrNull(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
 }
