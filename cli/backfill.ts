@@ -1,12 +1,13 @@
 import { userInfo } from 'node:os';
 import readline from 'node:readline/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { PreviewSummary } from '../activities/backfill-activities.ts';
 import type { backfill, BackfillInput, BackfillOutcome } from '../workflows/backfill.ts';
 import type { BackfillProgress } from '../workflows/backfill-progress.ts';
 import { UsageError } from './failure.ts';
-import { followWorkflow, type ProgressView } from './follow.ts';
+import { type ProgressView, runWorkflow } from './follow.ts';
+import { wholeNumber } from './option-values.ts';
 import { grouped, print, printJson, say, table } from './output.ts';
 import { progressView, type Shown } from './progress-view.ts';
 import { withTemporal } from './servers.ts';
@@ -76,19 +77,12 @@ async function run({ json, ...input }: Options): Promise<void> {
   if (from === undefined || to === undefined) {
     throw new UsageError('Say which days: npx whence backfill --from 2026-11-01 --to 2026-11-10');
   }
-  await withTemporal('backfill', async ({ client, settings }) => {
-    const { taskQueue } = settings;
-    const handle = await client.workflow.start<typeof backfill>('backfill', {
-      workflowId: `backfill/${from}..${to}`,
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      taskQueue,
-      args: [input],
-    });
-    say(`Workflow ${handle.workflowId}`);
-    const outcome = await followWorkflow<BackfillOutcome, BackfillProgress>(handle, {
-      client,
-      taskQueue,
-      view: asking(client, handle.workflowId, progressView(json ?? false, shown)),
+  const workflowId = `backfill/${from}..${to}`;
+  await withTemporal('backfill', async (servers) => {
+    const outcome = await runWorkflow<typeof backfill, BackfillProgress>(servers, 'backfill', {
+      workflowId,
+      input,
+      view: asking(servers.client, workflowId, progressView(json ?? false, shown)),
     });
     if (outcome.status === 'completed_with_failures') process.exitCode = 1;
     if (json) printJson(outcome);
@@ -179,10 +173,4 @@ function describeOutcome({
     ...failed.map(({ day, reason }) => `  ${day} failed: ${reason}`),
     ...(failed.length > 0 ? ['  Ask for these again with --only failed.'] : []),
   ];
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Expected a whole number.');
-  return value;
 }

@@ -1,11 +1,12 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import type { DatasetOutcome } from '../activities/dataset-activities.ts';
 import { listDatasets } from '../batch/datasets/list-datasets.ts';
 import { verifyDataset } from '../batch/datasets/verify-dataset.ts';
 import { openStorage } from '../platform/open-storage.ts';
 import type { buildDataset, BuildDatasetInput, BuildDatasetProgress } from '../workflows/build-dataset.ts';
-import { followWorkflow } from './follow.ts';
-import { grouped, print, printJson, say, table } from './output.ts';
+import { runWorkflow } from './follow.ts';
+import { wholeNumber } from './option-values.ts';
+import { grouped, print, printJson, table } from './output.ts';
 import { progressView } from './progress-view.ts';
 import { share } from './schedule.ts';
 import { withDatabase, withTemporal } from './servers.ts';
@@ -42,18 +43,10 @@ export function datasetCommand(): Command {
 }
 
 async function build({ json, ...input }: BuildOptions): Promise<void> {
-  await withTemporal('dataset', async ({ client, settings }) => {
-    const { taskQueue } = settings;
-    const handle = await client.workflow.start<typeof buildDataset>('buildDataset', {
+  await withTemporal('dataset', async (servers) => {
+    const outcome = await runWorkflow<typeof buildDataset, BuildDatasetProgress>(servers, 'buildDataset', {
       workflowId: `buildDataset/${input.name}/${input.from}..${input.to}`,
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      taskQueue,
-      args: [input],
-    });
-    say(`Workflow ${handle.workflowId}`);
-    const outcome = await followWorkflow<DatasetOutcome, BuildDatasetProgress>(handle, {
-      client,
-      taskQueue,
+      input,
       view: progressView(json ?? false, ({ stage, shards, shardsDone, examples }) => ({
         done: shardsDone,
         total: shards,
@@ -110,10 +103,4 @@ async function verify(name: string, options: { datasetVersion?: number; json?: t
       print(`Dataset ${name}, version ${version}, is as published: ${shards} shards, ${grouped(examples)} examples.`);
     } else print(`Dataset ${name}, version ${version}, is not as published:`, ...faults.map((fault) => `  ${fault}`));
   });
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('Expected a whole number.');
-  return value;
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { Counter } from 'prom-client';
 import { healthOf, type Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
@@ -7,6 +7,7 @@ import { startMetricsServer, type MetricsServer } from '../platform/metrics-serv
 import { answerParent } from '../platform/parent.ts';
 import type { Settings } from '../platform/settings.ts';
 import type { Processes } from '../streaming/processes.ts';
+import { port } from './option-values.ts';
 
 export interface EyesOptions {
   metricsPort?: number;
@@ -64,10 +65,4 @@ export async function openEyes(
   });
   log.info({ port: server.port }, 'serving /metrics and /healthz');
   return server;
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value <= 65_535) return value;
-  throw new InvalidArgumentError('Expected a port, 0 to 65535 (0: any that is free).');
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { onShutdown } from '../platform/shutdown.ts';
 import { UsageError } from './failure.ts';
 import { say } from './output.ts';
+import type { WithTemporal } from './servers.ts';
 
 /** A workflow ended without a result; the message says why. */
 export class WorkflowEndedError extends Error {
@@ -15,7 +16,7 @@ export interface ProgressView<Progress> {
   stop(): void;
 }
 
-export interface FollowOptions<Progress> {
+interface FollowOptions<Progress> {
   client: Client;
   taskQueue: string;
   view: ProgressView<Progress>;
@@ -25,12 +26,42 @@ const ASK_EVERY_MS = 500;
 /** So long without anybody who works on it, we say so. */
 const PATIENCE_MS = 5_000;
 
+export interface RunOptions<Flow extends InputWorkflow, Progress> {
+  /** Made of the input: whoever asks for the same meanwhile follows the same work. */
+  workflowId: string;
+  input: Parameters<Flow>[0];
+  view: ProgressView<Progress>;
+}
+
+type InputWorkflow = (input: never) => Promise<unknown>;
+
+/**
+ * Starts a workflow, or joins the one that runs with this id, and follows it to its end. Throws as `followWorkflow`.
+ *
+ * @param name of the workflow `Flow`
+ */
+export async function runWorkflow<Flow extends InputWorkflow, Progress>(
+  { client, settings }: WithTemporal,
+  name: string,
+  { workflowId, input, view }: RunOptions<Flow, Progress>,
+): Promise<Awaited<ReturnType<Flow>>> {
+  const { taskQueue } = settings;
+  const handle = await client.workflow.start(name, {
+    workflowId,
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    taskQueue,
+    args: [input],
+  });
+  say(`Workflow ${handle.workflowId}`);
+  return followWorkflow<Awaited<ReturnType<Flow>>, Progress>(handle, { client, taskQueue, view });
+}
+
 /**
  * Follows a workflow to its end. Interrupted, it stops following; the workflow goes on.
  *
  * @throws WorkflowEndedError where it failed, was cancelled or terminated; UsageError where its input was wrong
  */
-export async function followWorkflow<Result, Progress>(
+async function followWorkflow<Result, Progress>(
   handle: WorkflowHandle & { result(): Promise<Result> },
   { client, taskQueue, view }: FollowOptions<Progress>,
 ): Promise<Result> {

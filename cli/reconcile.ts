@@ -2,8 +2,8 @@ import { Command } from 'commander';
 import type { AdvanceOutcome } from '../activities/activities.ts';
 import type { AdvanceProgress } from '../workflows/advance.ts';
 import type { reconcileDay } from '../workflows/reconcile-day.ts';
-import { followWorkflow } from './follow.ts';
-import { grouped, print, printJson, say } from './output.ts';
+import { runWorkflow } from './follow.ts';
+import { grouped, print, printJson } from './output.ts';
 import { progressView, type Shown } from './progress-view.ts';
 import { withTemporal } from './servers.ts';
 
@@ -25,19 +25,10 @@ export function reconcileCommand(): Command {
 }
 
 async function run({ day, json }: Options): Promise<void> {
-  await withTemporal('reconcile', async ({ client, settings }) => {
-    const { taskQueue } = settings;
-    const handle = await client.workflow.start<typeof reconcileDay>('reconcileDay', {
+  await withTemporal('reconcile', async (servers) => {
+    const outcome = await runWorkflow<typeof reconcileDay, AdvanceProgress>(servers, 'reconcileDay', {
       workflowId: `reconcileDay/${day}`,
-      // Whoever asks for the same day meanwhile follows the same work.
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      taskQueue,
-      args: [{ day }],
-    });
-    say(`Workflow ${handle.workflowId}`);
-    const outcome = await followWorkflow<AdvanceOutcome, AdvanceProgress>(handle, {
-      client,
-      taskQueue,
+      input: { day },
       view: progressView(json ?? false, shown),
     });
     if (json) printJson(outcome);

@@ -1,8 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
-import type { ReleaseSummary, RollbackSummary } from '../activities/activities.ts';
 import type { release, rollback, RollbackProgress } from '../workflows/rollback.ts';
-import { followWorkflow } from './follow.ts';
-import { grouped, print, printJson, say } from './output.ts';
+import { type ProgressView, runWorkflow } from './follow.ts';
+import { grouped, print, printJson } from './output.ts';
 import { progressView } from './progress-view.ts';
 import { withTemporal } from './servers.ts';
 
@@ -39,16 +38,12 @@ export function releaseCommand(): Command {
 }
 
 async function runRollback({ to, json }: Options): Promise<void> {
-  await withTemporal('rollback', async ({ client, settings: { taskQueue } }) => {
-    const handle = await client.workflow.start<typeof rollback>('rollback', {
+  await withTemporal('rollback', async (servers) => {
+    const done = await runWorkflow<typeof rollback, RollbackProgress>(servers, 'rollback', {
       workflowId: `rollback/${to}`,
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      taskQueue,
-      args: [{ version: to }],
+      input: { version: to },
+      view: stageView(json),
     });
-    say(`Workflow ${handle.workflowId}`);
-    const view = progressView<RollbackProgress>(json ?? false, ({ stage }) => ({ done: 0, total: 0, words: stage }));
-    const done = await followWorkflow<RollbackSummary, RollbackProgress>(handle, { client, taskQueue, view });
     if (json) printJson(done);
     else {
       print(
@@ -61,20 +56,20 @@ async function runRollback({ to, json }: Options): Promise<void> {
 }
 
 async function runRelease({ json }: { json?: true }): Promise<void> {
-  await withTemporal('release', async ({ client, settings: { taskQueue } }) => {
-    const handle = await client.workflow.start<typeof release>('release', {
+  await withTemporal('release', async (servers) => {
+    const done = await runWorkflow<typeof release, RollbackProgress>(servers, 'release', {
       workflowId: 'release',
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      taskQueue,
-      args: [{}],
+      input: {},
+      view: stageView(json),
     });
-    say(`Workflow ${handle.workflowId}`);
-    const view = progressView<RollbackProgress>(json ?? false, ({ stage }) => ({ done: 0, total: 0, words: stage }));
-    const done = await followWorkflow<ReleaseSummary, RollbackProgress>(handle, { client, taskQueue, view });
     if (json) printJson(done);
     else if (done.heldBy === null) print(`Version ${done.version} was not held.`);
     else print(`Version ${done.version} is no longer held by ${done.heldBy}; what is committed next follows it.`);
   });
+}
+
+function stageView(json: true | undefined): ProgressView<RollbackProgress> {
+  return progressView(json ?? false, ({ stage }) => ({ done: 0, total: 0, words: stage }));
 }
 
 function versionNumber(text: string): number {

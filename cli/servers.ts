@@ -24,6 +24,11 @@ export interface WithDatabase {
   pool: Pool;
 }
 
+export interface WithTemporal {
+  settings: Settings;
+  client: Client;
+}
+
 export interface WithKafka extends WithDatabase {
   /** Connects when it is used. */
   kafka: Kafka;
@@ -58,10 +63,7 @@ export async function withDatabaseAndKafka(
 }
 
 /** Runs `work` with a client of Temporal. */
-export async function withTemporal(
-  name: string,
-  work: (servers: { settings: Settings; client: Client }) => Promise<void>,
-): Promise<void> {
+export async function withTemporal(name: string, work: (servers: WithTemporal) => Promise<void>): Promise<void> {
   const settings = readSettings(process.env);
   const { temporal } = await resolveAddresses(settings, ['temporal'], say);
   const { client, close } = await connectTemporal({ ...temporal, identity: `${userInfo().username} (whence ${name})` });

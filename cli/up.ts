@@ -3,6 +3,7 @@ import { DEFAULT_PORTS } from '../local/stack-parts.ts';
 import { startStack, type Stack } from '../local/stack.ts';
 import { DEFAULT_PARTITIONS, ensureTopics } from '../local/topics.ts';
 import { readSettings } from '../platform/settings.ts';
+import { port } from './option-values.ts';
 
 interface UpOptions {
   postgresPort?: number;
@@ -83,12 +84,6 @@ function asJson({ databaseUrl, kafkaBrokers, temporalAddress, temporalUiUrl, par
 /** As a POSIX shell reads it back: `eval` must not run what stands in a URL. */
 function shellQuoted(value: string): string {
   return /^[\w@%+=:,./-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 65_535) throw new InvalidArgumentError('Expected a port: 0 to 65535.');
-  return value;
 }
 
 function positive(text: string): number {
