@@ -95,6 +95,8 @@ async function readDetails(...words: string[]): Promise<void> {
 
 /** Sends a signal or an update with the form that the UI has for it. */
 async function send(kind: 'signal' | 'update', name: string, input?: string): Promise<void> {
+  // Each refresh leaves a request that waits for news; too many, and the browser has no connection left to send anything.
+  await page.reload();
   await page.getByRole('button', { name: 'More Actions' }).click();
   const item = kind === 'signal' ? 'Send a Signal' : 'Send an Update';
   await page.getByRole('menuitem', { name: item }).click();
