@@ -61,6 +61,7 @@ test('a worker killed −9 at each step of a shard and of the publication loses 
   const last = temporal.spawnWorker('none');
   expect(await built).toMatchObject({ version: 1, counts: { examples: 20 } });
   last.kill();
+  await last;
   const { rows } = await temporal.ground.pool.query('select version, status from whence.datasets');
   expect(rows).toEqual([{ version: 1, status: 'published' }]);
   expect(await verifyDataset(little.deps, 'rows')).toMatchObject({ faults: [] });

@@ -25,6 +25,7 @@ test('workers killed −9 at every step of units and of the commit: the last one
   const worker = temporal.spawnWorker('none');
   const outcomes = await reconciled;
   worker.kill();
+  await worker;
   expect(outcomes).toMatchObject([{ plays: 20 }, { plays: 20 }]);
   const { rows } = await temporal.ground.pool.query(
     `select (select count(*) from whence.versions) as versions, (select count(*) from whence.batch_plays) as plays,

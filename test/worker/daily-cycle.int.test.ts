@@ -38,6 +38,18 @@ async function versions(): Promise<unknown[]> {
   return rows;
 }
 
+/** Of the runs that the schedule starts on those days, one after the other; none of them runs any more. */
+async function outcomesOf(days: string[]): Promise<DailyCycleOutcome[]> {
+  await expect.poll(async () => (await versions()).length, { timeout: 120_000 }).toBe(days.length);
+  return Promise.all(
+    days.map((day) =>
+      temporal.client.workflow
+        .getHandle<(input: object) => Promise<DailyCycleOutcome>>(`dailyCycle-${day}T01:00:00Z`)
+        .result(),
+    ),
+  );
+}
+
 test('started by hand it takes yesterday, as far as the archive is', async () => {
   const { client, taskQueue } = temporal;
   const outcome = await client.workflow.execute<(input: object) => Promise<DailyCycleOutcome>>('dailyCycle', {
@@ -52,13 +64,16 @@ test('started by hand it takes yesterday, as far as the archive is', async () =>
 test('a backfill of the schedule over past days does just those, in order', async () => {
   const { client, taskQueue } = temporal;
   await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 0, dataset: { name: 'daily' } });
-  const handle = client.schedule.getHandle(SCHEDULE_ID);
-  await handle.backfill({
+  await client.schedule.getHandle(SCHEDULE_ID).backfill({
     start: new Date('2025-11-25T00:00:00Z'),
     end: new Date('2025-11-27T12:00:00Z'),
     overlap: 'BUFFER_ALL',
   });
-  await expect.poll(async () => (await versions()).length, { timeout: 60_000 }).toBe(3);
+  expect(await outcomesOf([NEXT, '2025-11-26', '2025-11-27'])).toMatchObject([
+    { day: DAY, dataset: null, datasetProblem: expect.stringContaining('does not cover 2025-11-23') as string },
+    { day: NEXT, dataset: { name: 'daily', version: 1 } },
+    { day: '2025-11-26', dataset: { name: 'daily', version: 2 } },
+  ]);
   expect(await versions()).toMatchObject([
     { cause: `daily cycle ${DAY}` },
     { cause: `daily cycle ${NEXT}` },
@@ -79,26 +94,18 @@ test('a run of the schedule waits for the archive, no longer than is said', asyn
   // The last day is archived, but nobody knows whether more of it is to come.
   await temporal.ground.pool.query('update whence.archive_tasks set quiet_since = null, end_seen_at = null');
   await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 1 });
-  const handle = client.schedule.getHandle(SCHEDULE_ID);
-  const backfill = (day: string) =>
-    handle.backfill({
-      start: new Date(`${day}T00:30:00Z`),
-      end: new Date(`${day}T01:30:00Z`),
-      overlap: 'BUFFER_ALL',
-    });
-  // Of a day that the archive has passed; of one that it has not, whose time to wait is over long ago.
-  await backfill(NEXT);
-  await backfill('2025-11-26');
-  await expect.poll(async () => (await versions()).length, { timeout: 60_000 }).toBe(2);
-  const outcomes = await Promise.all(
-    [NEXT, '2025-11-26'].map((day) =>
-      client.workflow.getHandle<(input: object) => Promise<DailyCycleOutcome>>(`dailyCycle-${day}T01:00:00Z`).result(),
-    ),
-  );
-  expect(outcomes).toMatchObject([
+  // Of a day that the archive has passed; of one that it has not, whose time to wait is over long ago. In one request: of two
+  // that come at once, the scheduler keeps the last.
+  await client.schedule.getHandle(SCHEDULE_ID).backfill({
+    start: new Date(`${NEXT}T00:30:00Z`),
+    end: new Date('2025-11-26T01:30:00Z'),
+    overlap: 'BUFFER_ALL',
+  });
+  expect(await outcomesOf([NEXT, '2025-11-26'])).toMatchObject([
     { day: DAY, archiveHadPassed: true },
     { day: NEXT, archiveHadPassed: false },
   ]);
+  expect(await versions()).toHaveLength(2);
 });
 
 test('a run of the schedule waits while a version is held, so that its day is not left out', async () => {
