@@ -11,6 +11,7 @@ import { measureUnit } from '../batch/backfill/measure-unit.ts';
 import { createBackfillActivities } from './backfill-activities.ts';
 import { beating, noting } from './beating.ts';
 import { createDatasetActivities, type DatasetSteps } from './dataset-activities.ts';
+import { createRetentionActivities, type RetentionSteps } from './retention-activities.ts';
 import { findActor } from './find-actor.ts';
 
 export type { ReleaseSummary, RollbackSummary };
@@ -24,7 +25,7 @@ export interface AdvanceOutcome extends CommitSummary, CorrectionsSummary {
 }
 
 /** A crash or a fault can be put between any two steps, by tests. */
-export interface ActivitySteps extends DatasetSteps {
+export interface ActivitySteps extends DatasetSteps, RetentionSteps {
   unit?: UnitOptions['onStep'];
   commit?: CommitOptions['onStep'];
 }
@@ -37,6 +38,7 @@ export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
   return {
     ...createDatasetActivities(deps, steps),
     ...createBackfillActivities(deps, steps.commit),
+    ...createRetentionActivities(deps, steps),
 
     async beginAttempt(asked: { days: string[]; cause: string; owner: string }): Promise<AttemptSummary> {
       return beating(async () => beginAttempt(deps, { ...asked, actor: await findActor() }));

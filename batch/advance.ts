@@ -2,6 +2,7 @@ import type { Policy } from '../attribution/policy.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
+import type { Retention } from './retention/retention.ts';
 
 /** What the batch layer works with. */
 export interface BatchDeps {
@@ -15,6 +16,8 @@ export interface BatchDeps {
   scratch: string;
   /** What DuckDB may take, such as "2GB". */
   memoryLimit?: string;
+  /** For how long things are kept; `DEFAULT_RETENTION` where it is not said. */
+  retention?: Retention;
 }
 
 export interface AdvanceRequest {

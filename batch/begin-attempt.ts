@@ -1,3 +1,4 @@
+import { shareObjects } from '../archive/locks.ts';
 import { asObjects, findInstallation, type ManifestFile } from '../archive/manifest.ts';
 import { BUCKETS } from '../archive/columns.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
@@ -47,6 +48,8 @@ export async function beginAttempt(deps: BatchDeps, request: AdvanceRequest): Pr
   const records = files.reduce((sum, file) => sum + days.reduce((all, day) => all + (file.days[day] ?? 0), 0), 0);
   const units = cut(days, records, dirty.length);
   const attempt = await withTransaction(pool, async (client) => {
+    await shareObjects(client);
+    await checkCopiesAreThere(deps, copies);
     await client.query('delete from whence.batch_attempts where owner = $1 and committed is null', [request.owner]);
     const { rows } = await client.query<{ attempt: number }>(
       `insert into whence.batch_attempts
@@ -104,6 +107,16 @@ function checkPolicies(policy: Policy, days: readonly string[], coverage: Covera
         `for all ${coverage.days.length} covered days at once`,
     );
   }
+}
+
+/**
+ * A list of copies that nothing refers to is deleted some time after it was stored: where it took longer to begin, begin again.
+ *
+ * @throws NoSuchObjectError
+ */
+async function checkCopiesAreThere({ storage }: BatchDeps, copies: readonly string[]): Promise<void> {
+  const found = copies.at(-1);
+  if (found !== undefined) await storage.size(found);
 }
 
 async function readHead(database: Queryable): Promise<Head> {

@@ -6,8 +6,10 @@ import { sqlText } from '../archive/sql-text.ts';
 import type { BatchDeps } from './advance.ts';
 import { IDENTITY_HASH, parquet, PLACE, rowsOf } from './engine.ts';
 
-/** All keys of what the batch layer leaves in the storage begin with this. */
-const BATCH_PREFIX = 'batch/';
+/** What the keys of all lists of copies of an installation begin with. */
+export function copiesPrefix(installation: string): string {
+  return `batch/${installation}/copies/`;
+}
 
 /**
  * Finds the copies among archived records: of the records of one event (type, profile, id), all but the one at the smallest
@@ -65,7 +67,7 @@ export async function storeCopies(
     await engine.run(
       `copy (select bucket, ${PLACE} from copies order by bucket, ${PLACE}) to ${sqlText(aside)} (format parquet)`,
     );
-    const key = `${BATCH_PREFIX}${installation}/copies/${randomUUID()}.parquet`;
+    const key = `${copiesPrefix(installation)}${randomUUID()}.parquet`;
     await storage.putFile(key, aside, { ifAbsent: true });
     return key;
   } finally {

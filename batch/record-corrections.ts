@@ -16,6 +16,8 @@ interface Head {
   compared: boolean;
   /** The greatest version up to this one that was compared, 0 for none. */
   since: number;
+  /** That version, or the oldest one that is kept since. */
+  days: number;
   source: PolicySource | null;
 }
 
@@ -31,7 +33,7 @@ export async function recordCorrections(deps: BatchDeps): Promise<CorrectionsSum
     if (head === null) return { corrections: 0, byCause: {} };
     if (head.compared) return readCorrections(client, head.version);
     if (!(await speedHasRead(client))) return { corrections: null, byCause: {} };
-    await findDifferences(client, head.since);
+    await findDifferences(client, head.since, head.days);
     const open = await openDifferences(client);
     const causes = open.length === 0 ? new Map<string, string>() : await lookUpCauses(deps, client, head, open);
     await writeCorrections(client, head.version, causes);
@@ -54,12 +56,16 @@ export async function recordCorrections(deps: BatchDeps): Promise<CorrectionsSum
 
 async function readHead(database: Queryable): Promise<Head | null> {
   const { rows } = await database.query<Head>(
-    `select v.version, v.positions, v.copies, v.compared,
-       coalesce((select max(c.version) from whence.batch_versions c
-         where c.compared and not c.undone and c.version < v.version), 0) as since,
+    `select v.version, v.positions, v.copies, v.compared, s.since,
+       coalesce((select min(k.version) from whence.batch_versions k
+         where k.removed_at is null and k.version >= s.since and s.since > 0), 0) as days,
        (select p.source from whence.batch_days d join whence.policies p on p.hash = d.policy
         where d.to_version is null order by d.generation desc limit 1) as source
-     from whence.batch_head join whence.batch_versions v using (version)`,
+     from whence.batch_head join whence.batch_versions v using (version)
+     cross join lateral (
+       select coalesce(max(c.version), 0) as since from whence.batch_versions c
+       where c.compared and not c.undone and c.version < v.version
+     ) s`,
   );
   return rows[0] ?? null;
 }

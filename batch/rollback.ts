@@ -120,9 +120,11 @@ async function checkKept(database: Queryable, version: number): Promise<void> {
   if (found?.kept) return;
   const kept = rows.filter((row) => row.kept).map((row) => row.version);
   const shown = kept.length > MOST_SHOWN ? ['…', ...kept.slice(-MOST_SHOWN)] : kept;
+  const why = found
+    ? `Version ${version} was removed by retention; the oldest that is kept is ${kept[0]}`
+    : `There is no version ${version}`;
   throw new BatchRequestError(
-    `${found ? `Version ${version} was removed by retention` : `There is no version ${version}`}; ` +
-      `versions that are kept: ${shown.join(', ')} (select * from whence.versions where kept)`,
+    `${why}; versions that are kept: ${shown.join(', ')} (select * from whence.versions where kept)`,
   );
 }
 const MOST_SHOWN = 20;

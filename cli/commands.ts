@@ -102,6 +102,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./rollback.ts')).releaseCommand(),
   },
   {
+    name: 'prune',
+    group: BATCH,
+    summary: 'remove what is older than it is kept',
+    load: async () => (await import('./prune.ts')).pruneCommand(),
+  },
+  {
     name: 'dataset',
     group: BATCH,
     summary: 'build, list and verify training datasets',

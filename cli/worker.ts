@@ -64,7 +64,7 @@ async function run(options: Options): Promise<void> {
     const worker = await startWorker({
       temporal,
       taskQueue: settings.taskQueue,
-      deps: { pool, storage, policy, log, scratch, memoryLimit: options.memory },
+      deps: { pool, storage, policy, log, scratch, memoryLimit: options.memory, retention: settings.keep },
       concurrency: options.concurrency,
     });
     log.info({ taskQueue: settings.taskQueue, temporal: temporal.address, policy: policy.name }, 'ready for work');

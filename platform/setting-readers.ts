@@ -116,6 +116,29 @@ export const size = z
   })
   .optional();
 
+const AGES: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000 };
+
+/**
+ * For how long something is kept, in milliseconds.
+ *
+ * @param least hours
+ * @param forGood whether it may be "forever": Infinity
+ */
+export const age = (least: number, { forGood }: { forGood: boolean }) =>
+  z
+    .string()
+    .transform((value, context) => {
+      if (forGood && value.toLowerCase() === 'forever') return Infinity;
+      const [, digits, unit] = /^(\d{1,5}) ?(h|d)$/i.exec(value) ?? [];
+      const kept = digits === undefined ? 0 : Number(digits) * AGES[unit.toLowerCase()];
+      if (kept >= least * AGES['h']) return kept;
+      const from = least % 24 === 0 ? `${least / 24}d` : `${least}h`;
+      const message = `a time such as 12h or 30d, at least ${from}${forGood ? ', or "forever"' : ''}`;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    })
+    .optional();
+
 function commaList(value: string): string[] {
   return value
     .split(',')

@@ -22,6 +22,15 @@ export interface SaslSettings {
   password: string;
 }
 
+/** As the README says under "How long things are kept". */
+export interface KeepSettings {
+  versions: number;
+  attempts: number;
+  datasets: number;
+  speedPlays: number;
+  grace: number;
+}
+
 /** Everything that whence takes from its environment, validated. An address that is null means: a local server. */
 export interface Settings {
   databaseUrl: string | null;
@@ -37,6 +46,8 @@ export interface Settings {
   checkpointSeconds: number;
   dlqTopic: string;
   taskQueue: string;
+  /** For how long things of the batch layer are kept, in milliseconds; Infinity: for good. */
+  keep: KeepSettings;
   /** Where metrics and health are served; null where they are not. */
   metricsPort: number | null;
   logLevel: LogLevel;
@@ -98,6 +109,12 @@ const environment = z.object({
   WHENCE_DLQ_TOPIC: read.topic,
   WHENCE_CHECKPOINT_SECONDS: read.count,
   WHENCE_TASK_QUEUE: read.text,
+  WHENCE_KEEP_VERSIONS: read.age(1, { forGood: true }),
+  WHENCE_KEEP_ATTEMPTS: read.age(1, { forGood: true }),
+  WHENCE_KEEP_DATASETS: read.age(24, { forGood: true }),
+  WHENCE_KEEP_SPEED_PLAYS: read.age(24, { forGood: true }),
+  // A unit of work may take six hours.
+  WHENCE_KEEP_REMOVED: read.age(7, { forGood: false }),
   WHENCE_METRICS_PORT: read.port,
   WHENCE_LOG_LEVEL: read.choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
 });
@@ -156,6 +173,7 @@ function assemble(env: Environment): Settings {
     checkpointSeconds: env.WHENCE_CHECKPOINT_SECONDS ?? 60,
     dlqTopic: env.WHENCE_DLQ_TOPIC ?? 'whence.dlq',
     taskQueue: env.WHENCE_TASK_QUEUE ?? 'whence-batch',
+    keep: keep(env),
     metricsPort: env.WHENCE_METRICS_PORT ?? null,
     logLevel: env.WHENCE_LOG_LEVEL ?? 'info',
   };
@@ -221,6 +239,18 @@ function problemsBetween(env: Record<string, string | undefined>): SettingProble
       need('AWS_REGION', 'WHENCE_STORAGE is a bucket of AWS (of another store, AWS_ENDPOINT_URL is to be set)');
   }
   return problems;
+}
+
+const DAY = 86_400_000;
+
+function keep(env: Environment): KeepSettings {
+  return {
+    versions: env.WHENCE_KEEP_VERSIONS ?? 30 * DAY,
+    attempts: env.WHENCE_KEEP_ATTEMPTS ?? DAY,
+    datasets: env.WHENCE_KEEP_DATASETS ?? Infinity,
+    speedPlays: env.WHENCE_KEEP_SPEED_PLAYS ?? 7 * DAY,
+    grace: env.WHENCE_KEEP_REMOVED ?? DAY,
+  };
 }
 
 const CACHE_BYTES = 20_000_000_000;

@@ -22,3 +22,6 @@ export const LONG = {
 } as const;
 
 export const long = proxyActivities<Activities>(LONG);
+
+/** What can as well be done tomorrow: the daily cycle must not wait for it for long. */
+export const housekeeping = proxyActivities<Activities>({ ...LONG, retry: { ...retry, maximumAttempts: 5 } });

@@ -15,9 +15,11 @@ import {
 import { z } from 'zod';
 import type { AdvanceOutcome } from '../activities/activities.ts';
 import type { DatasetOutcome } from '../activities/dataset-activities.ts';
-import { quick } from './activities.ts';
+import type { PruneSummary } from '../activities/retention-activities.ts';
+import { housekeeping, quick } from './activities.ts';
 import { Advance, type AdvanceProgress } from './advance.ts';
 import { buildDataset, type BuildDatasetInput, DATASET_SHAPE } from './build-dataset.ts';
+import { reasonOf } from './failures.ts';
 import { readInput } from './input.ts';
 
 export interface DailyCycleInput {
@@ -35,6 +37,9 @@ export interface DailyCycleOutcome {
   /** Null where none was asked for, or it could not be built; then why. */
   dataset: DatasetOutcome | null;
   datasetProblem: string | null;
+  /** What retention removed; null where it failed, then why. Neither in runs of before there was retention. */
+  pruned?: PruneSummary | null;
+  pruneProblem?: string | null;
 }
 
 export interface DailyCycleProgress {
@@ -82,7 +87,8 @@ export async function dailyCycle(input: DailyCycleInput): Promise<DailyCycleOutc
   advance = new Advance({ days: [day], cause: `daily cycle ${day}` });
   const reconciled = await advance.run();
   const built = dataset === undefined ? NO_DATASET : await build(dataset, new Date(midnight - 2 * DAY));
-  return { day, archiveHadPassed, reconciled, ...built };
+  const pruned = patched('prune') ? await pruneDaily() : {};
+  return { day, archiveHadPassed, reconciled, ...built, ...pruned };
 }
 
 const NO_DATASET = { dataset: null, datasetProblem: null };
@@ -104,6 +110,18 @@ async function build(
     const reason = rootCause(error) ?? error.message;
     log.warn('the daily dataset could not be built', { day, reason });
     return { dataset: null, datasetProblem: reason };
+  }
+}
+
+/** What is not removed today is removed tomorrow. */
+async function pruneDaily(): Promise<Pick<DailyCycleOutcome, 'pruned' | 'pruneProblem'>> {
+  try {
+    return { pruned: await housekeeping.prune({ dryRun: false }), pruneProblem: null };
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const reason = reasonOf(error);
+    log.warn('what is older than it is kept could not be removed', { reason });
+    return { pruned: null, pruneProblem: reason };
   }
 }
 

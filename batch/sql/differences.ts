@@ -19,8 +19,9 @@ export interface OpenDifference {
  * `differences`. Where the tables tell the cause, it is there: `policy`, `window`, `stitched`; else it is null.
  *
  * @param since the version up to which plays were compared, 0 for none
+ * @param days the first version from it on whose days are known
  */
-export async function findDifferences(database: Queryable, since: number): Promise<void> {
+export async function findDifferences(database: Queryable, since: number, days: number): Promise<void> {
   await database.query(
     `create temp table differences (
        play_id uuid primary key, day date, profile_id text, work_id text, started_at timestamptz, ended_at timestamptz,
@@ -33,18 +34,21 @@ export async function findDifferences(database: Queryable, since: number): Promi
      select b.*, ${said('b')} as said
      from whence.batch_plays b
      join whence.served_plays p on p.play_id = b.play_id and p.layer = 'batch'
-     where b.to_version is null and (
+     -- Of a settled day the speed layer's plays are gone: nothing can be compared.
+     where b.to_version is null and not exists (
+       select from whence.settled_days e where e.day between b.day and (b.ended_at at time zone 'UTC')::date
+     ) and (
        coalesce(b.written_by, b.from_version) > $1
        or not (select v.watermark from whence.batch_versions v where v.version = $1)
          > b.ended_at + (select final_after from whence.batch_head)
        or (
          select count(*) from whence.batch_days c
-         where c.from_version <= $1 and (c.to_version is null or c.to_version > $1)
+         where c.from_version <= $2 and (c.to_version is null or c.to_version > $2)
            and c.day between b.day and (b.ended_at at time zone 'UTC')::date
        ) <= (b.ended_at at time zone 'UTC')::date - b.day
        or b.play_id in (select play_id from whence.batch_uncompared where version = $1)
      )`,
-    [since],
+    [since, days],
   );
   await database.query('analyze begun');
   await database.query(

@@ -69,6 +69,7 @@ const TABLES = [
   ['batch_versions', 'rollbacks', 'batch_head', 'batch_horizons', 'batch_days', 'batch_plays'],
   ['audit_failures', 'volume_exceptions', 'batch_attempts', 'batch_units', 'batch_dirty_keys', 'batch_staged_plays'],
   ['backfills', 'backfill_days', 'backfill_changes', 'measured_units'],
+  ['settled_days', 'removed_objects', 'dataset_builds'],
 ].flat();
 
 interface Task {
@@ -83,7 +84,7 @@ export class LittleWorld {
   readonly deps: BatchDeps;
   readonly partitions: number[];
   readonly topics: string[];
-  readonly #installation: string;
+  readonly installation: string;
   readonly #tasks = new Map<number, Task>();
   readonly #archived = new Map<string, number>();
   #owners = 0;
@@ -93,7 +94,7 @@ export class LittleWorld {
   private constructor(ground: Ground, log: readonly LogRecord[], policy: Policy, installation: string) {
     this.ground = ground;
     this.log = log;
-    this.#installation = installation;
+    this.installation = installation;
     this.topics = [...new Set(log.map((record) => record.topic))].sort();
     this.partitions = [...new Set(log.map((record) => record.partition))].sort();
     const { pool, storage, directory } = ground;
@@ -170,7 +171,7 @@ export class LittleWorld {
     for (const { offset, event } of records) buffer.append({ offset, stampedAt: event.event_time, event });
     const to = from + records.length;
     const range = { format: FORMAT, topic, partition, log: 0, from, to, previous: last_path, createdAt: 1 } as const;
-    const places = { storage, prefix: prefixOf(this.#installation), scratch: directory };
+    const places = { storage, prefix: prefixOf(this.installation), scratch: directory };
     const file = await publishFile(places, buffer, { ...range, after: { log: 0, offset: from } });
     await buffer.drop();
     await commitFile(pool, storage, { task, epoch, at: { log: 0, offset: from } }, file, null);

@@ -5,6 +5,7 @@ import { commitAttempt } from '../../batch/commit-attempt.ts';
 import { computeUnit } from '../../batch/compute-unit.ts';
 import { AuditFailedError, CommitLostError, VersionHeldError } from '../../batch/errors.ts';
 import { recordCorrections } from '../../batch/record-corrections.ts';
+import { prune } from '../../batch/retention/prune.ts';
 import { release, rollback } from '../../batch/rollback.ts';
 import { withTransaction } from '../../platform/postgres.ts';
 import { groups } from '../oracle/order.ts';
@@ -38,6 +39,9 @@ const seen = {
   rollbacks: 0,
   refused: 0,
   failedAudits: 0,
+  removedVersions: 0,
+  settledDays: 0,
+  removedSpeedPlays: 0,
 };
 
 /** The model is the log itself: what a reader may see follows from it. */
@@ -198,6 +202,27 @@ class Release extends Step {
   override toString = () => 'release';
 }
 
+/** What only removed versions had goes, and speed plays that every kept one covers for good. */
+class Prune extends Step {
+  override act(little: LittleWorld): Promise<void> {
+    return pruneAll(little);
+  }
+
+  override toString = () => 'prune';
+}
+
+async function pruneAll({ deps }: LittleWorld): Promise<void> {
+  const forGood = { attempts: Infinity, datasets: Infinity, grace: Infinity };
+  const { versions, speedPlays } = await prune(deps, {
+    // The days of the log are long over; that a partition has been quiet for some hours does not mean that it stays so.
+    retention: { ...forGood, versions: 0, speedPlays: 24 * 3_600_000 },
+    isRunning: () => Promise.resolve(false),
+  });
+  seen.removedVersions += versions.versions;
+  seen.settledDays += speedPlays.days.length;
+  seen.removedSpeedPlays += speedPlays.count;
+}
+
 const small = fc.nat(7);
 const commands = fc.commands(
   [
@@ -212,6 +237,7 @@ const commands = fc.commands(
     fc.record({ day: small, other: small }).map((race) => new Race(race.day, race.other)),
     small.map((to) => new Rollback(to)),
     fc.constant(new Release()),
+    fc.constant(new Prune()),
     small.map((day) => new FailAudit(day)),
   ],
   { maxCommands: 16, size: 'max' },
@@ -305,6 +331,9 @@ test.each([
         if (await little.isHeld()) await release(little.deps, 'test');
         await little.finish();
         seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
+        await checkReader(little);
+        await expectServed(ground.pool, [...log], 'batch');
+        await pruneAll(little);
         await checkReader(little);
         await expectServed(ground.pool, [...log], 'batch');
       }),

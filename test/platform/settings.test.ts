@@ -23,6 +23,13 @@ describe('the settings', () => {
   test('of an empty environment are the documented defaults, with local servers', () => {
     expect(readSettings({})).toEqual({
       checkpointSeconds: 60,
+      keep: {
+        versions: 30 * 86_400_000,
+        attempts: 86_400_000,
+        datasets: Infinity,
+        speedPlays: 7 * 86_400_000,
+        grace: 86_400_000,
+      },
       databaseUrl: null,
       kafka: { brokers: null, tls: null, sasl: null },
       temporal: { address: null, namespace: 'default', apiKey: null, tls: null },
@@ -74,6 +81,24 @@ describe('the settings', () => {
     ]);
     expect(JSON.stringify(problems)).not.toContain('a-secret');
     expect(readSettings({ AWS_ENDPOINT_URL: 'somewhere', AWS_ACCESS_KEY_ID: 'id' }).s3).toBeNull();
+  });
+
+  test('say for how long things are kept, in hours, days, or for good; nothing is deleted while somebody may read it', () => {
+    const given = { WHENCE_KEEP_VERSIONS: '36h', WHENCE_KEEP_SPEED_PLAYS: 'forever', WHENCE_KEEP_REMOVED: '2 d' };
+    expect(readSettings(given).keep).toMatchObject({
+      versions: 36 * 3_600_000,
+      speedPlays: Infinity,
+      grace: 2 * 86_400_000,
+    });
+    const wrong = { WHENCE_KEEP_DATASETS: '12h', WHENCE_KEEP_REMOVED: 'forever', WHENCE_KEEP_ATTEMPTS: 'a week' };
+    expect(problemsOf(wrong).message).toBe(
+      [
+        '3 settings are wrong:',
+        '  WHENCE_KEEP_ATTEMPTS: expected a time such as 12h or 30d, at least 1h, or "forever"; found "a week"',
+        '  WHENCE_KEEP_DATASETS: expected a time such as 12h or 30d, at least 1d, or "forever"; found "12h"',
+        '  WHENCE_KEEP_REMOVED: expected a time such as 12h or 30d, at least 7h; found "forever"',
+      ].join('\n'),
+    );
   });
 
   test('treat a variable that is set to nothing as not set', () => {

@@ -80,6 +80,31 @@ test('a version is rolled back to and held, and let go, by who asks', async () =
   expect(json).toEqual({ version: 1, heldBy: expect.stringContaining('(whence rollback)') });
 });
 
+test('what a terminated workflow left is removed, and what a running one works on is not; at first it is only said', async () => {
+  const { client, ground } = temporal;
+  await client.workflow.start('reconcileDay', { workflowId: 'at work', taskQueue: 'nobody works here', args: [{}] });
+  const handle = await client.workflow.start('prune', { workflowId: 'ended', taskQueue: 'nobody works here' });
+  await handle.terminate();
+  for (const owner of ['at work', 'ended', 'forgotten']) {
+    await ground.pool.query(
+      `insert into whence.batch_attempts
+         (owner, parent, days, cause, actor, policy, begun_at, positions, watermark, copies, dirty_keys, records)
+       select $1, 1, '{}', 'test', 'test', hash, now() - interval '2 days', '[]', 'infinity', '{}', 0, 0 from whence.policies`,
+      [owner],
+    );
+  }
+  const owners = async () =>
+    (await ground.pool.query('select owner from whence.batch_attempts where committed is null order by 1')).rows;
+  const said = await whence(['prune', '--dry-run', '--json'], { env });
+  expect(said.code, said.stderr).toBe(0);
+  const json: unknown = JSON.parse(said.stdout);
+  expect(json).toMatchObject({ dryRun: true, attempts: { count: 2 }, versions: { oldestKept: 1 } });
+  expect(await owners()).toHaveLength(3);
+  const done = await whence(['prune'], { env });
+  expect(done.stdout).toMatch(/^Removed:\n(.*\n)*.*attempts left behind +2 /);
+  expect(await owners()).toEqual([{ owner: 'at work' }]);
+});
+
 test('a worker that is asked to stop ends in order', async () => {
   worker.kill('SIGTERM');
   const { exitCode, stderr } = await worker;

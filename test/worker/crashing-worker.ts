@@ -35,6 +35,6 @@ const worker = await startWorker({
     scratch: dataDir,
   },
   concurrency: 2,
-  steps: { unit: dieAt, commit: dieAt, shard: dieAt, publish: dieAt },
+  steps: { unit: dieAt, commit: dieAt, shard: dieAt, publish: dieAt, prune: dieAt },
 });
 await worker.done;

@@ -39,6 +39,8 @@ try {
   await record('rollback', 'rollback');
   await client.workflow.execute('release', { workflowId: 'release', taskQueue, args: [{}] });
   await record('release', 'release');
+  await client.workflow.execute('prune', { workflowId: 'prune', taskQueue, args: [{}] });
+  await record('prune', 'prune');
 } finally {
   await worker.stop();
   await temporal.stop();
