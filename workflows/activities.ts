@@ -1,4 +1,5 @@
-import { proxyActivities } from '@temporalio/workflow';
+import { proxyActivities, workflowInfo } from '@temporalio/workflow';
+import type { Priority } from '@temporalio/common';
 import type { Activities } from '../activities/activities.ts';
 
 // One proxy for each class of time limits. What fails by infrastructure is tried again until it works, or the limit of the
@@ -14,14 +15,18 @@ export const quick = proxyActivities<Activities>({
 });
 
 /** Of what works on files and many rows, and sends heartbeats: a lost worker is noticed soon. */
-export const LONG = {
+const LONG = {
   startToCloseTimeout: '6 hours',
   scheduleToCloseTimeout: '1 day',
   heartbeatTimeout: '20s',
   retry,
 } as const;
 
-export const long = proxyActivities<Activities>(LONG);
+/** @param more the priority of a backfill, say; whoever kills workers in a test has them missed sooner, by the workflow's memo */
+export function longActivities(more: { priority?: Priority } = {}) {
+  const heartbeatTimeout = (workflowInfo().memo?.['heartbeatTimeout'] as number | undefined) ?? LONG.heartbeatTimeout;
+  return proxyActivities<Activities>({ ...LONG, ...more, heartbeatTimeout });
+}
 
 /** What can as well be done tomorrow: the daily cycle must not wait for it for long. */
 export const housekeeping = proxyActivities<Activities>({ ...LONG, retry: { ...retry, maximumAttempts: 5 } });

@@ -1,6 +1,6 @@
 import { CancellationScope, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { AdvanceOutcome } from '../activities/activities.ts';
-import { long, quick } from './activities.ts';
+import { longActivities, quick } from './activities.ts';
 import { mayBeginAgain } from './failures.ts';
 import { inWindow } from './in-window.ts';
 
@@ -36,6 +36,7 @@ const MOST_REBASES = 20;
 export class Advance {
   readonly progress: AdvanceProgress;
   readonly #asked: AdvanceAsked;
+  readonly #long = longActivities();
 
   constructor(asked: AdvanceAsked) {
     this.#asked = asked;
@@ -61,7 +62,7 @@ export class Advance {
       try {
         const committed = await this.#attempt();
         this.#now({ stage: 'comparing', version: committed.version });
-        const compared = await long.recordCorrections();
+        const compared = await this.#long.recordCorrections();
         this.#now({ stage: 'done' });
         return { days: this.#asked.days, records: this.progress.records, ...committed, ...compared };
       } catch (error) {
@@ -73,19 +74,19 @@ export class Advance {
 
   async #attempt() {
     const { workflowId } = workflowInfo();
-    const { attempt, units, dirtyKeys, records } = await long.beginAttempt({ ...this.#asked, owner: workflowId });
+    const { attempt, units, dirtyKeys, records } = await this.#long.beginAttempt({ ...this.#asked, owner: workflowId });
     try {
       this.#now({ stage: 'computing', units, dirtyKeys, records });
       await inWindow(
         UNITS_AT_ONCE,
         Array.from({ length: units }, (_, unit) => unit),
         async (unit) => {
-          const { plays } = await long.computeUnit({ attempt, unit });
+          const { plays } = await this.#long.computeUnit({ attempt, unit });
           this.#now({ unitsDone: this.progress.unitsDone + 1, plays: this.progress.plays + plays });
         },
       );
       this.#now({ stage: 'committing' });
-      return await long.commitAttempt({ attempt });
+      return await this.#long.commitAttempt({ attempt });
     } catch (error) {
       // Also when this workflow is cancelled: what was staged is of no use to anybody.
       await CancellationScope.nonCancellable(() => quick.abandonAttempt({ attempt }));

@@ -9,16 +9,14 @@ import {
   defineSignal,
   defineUpdate,
   isCancellation,
-  proxyActivities,
   setCurrentDetails,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import { z } from 'zod';
-import type { Activities } from '../activities/activities.ts';
 import type { BackfillEstimate, BackfillRequest, PreviewSummary } from '../activities/backfill-activities.ts';
-import { LONG } from './activities.ts';
+import { longActivities } from './activities.ts';
 import { type BackfillProgress, detailsOf, type FailedDay } from './backfill-progress.ts';
 import { failureType, mayBeginAgain, reasonOf } from './failures.ts';
 import { inWindow } from './in-window.ts';
@@ -109,13 +107,6 @@ const MOST_BEGINNINGS = 50;
 /** So often we look whether a reconciliation that we let pass has ended. */
 const YIELD_MS = 2_000;
 
-function activities() {
-  // Tests that kill workers have them missed sooner.
-  const heartbeatTimeout = (workflowInfo().memo?.['heartbeatTimeout'] as number | undefined) ?? LONG.heartbeatTimeout;
-  // Behind fresh days, which have the default, wherever the task queue has a backlog.
-  return proxyActivities<Activities>({ ...LONG, heartbeatTimeout, priority: { priorityKey: 5 } });
-}
-
 /**
  * Covers a range of days, or computes them again: several at once, committed day by day, in order. With `preview` nothing is
  * committed before someone has seen what would change, and approved.
@@ -136,7 +127,8 @@ interface Asked {
 
 class Backfill {
   readonly #input: BackfillInput;
-  readonly #do = activities();
+  /** Behind fresh days, which have the default, wherever the task queue has a backlog. */
+  readonly #do = longActivities({ priority: { priorityKey: 5 } });
   readonly #progress: BackfillProgress;
   #paused = false;
   #asked: Asked | null = null;

@@ -1,7 +1,7 @@
 import { CancellationScope, defineQuery, setCurrentDetails, setHandler, workflowInfo } from '@temporalio/workflow';
 import { z } from 'zod';
 import type { DatasetOutcome } from '../activities/dataset-activities.ts';
-import { long, quick } from './activities.ts';
+import { longActivities, quick } from './activities.ts';
 import { inWindow } from './in-window.ts';
 import { dayInput, readInput } from './input.ts';
 
@@ -62,6 +62,7 @@ export async function buildDataset(input: BuildDatasetInput): Promise<DatasetOut
       `**${stage}**\n- shards: ${shardsDone} of ${shards}\n- examples: ${examples}, of them positive: ${positives}`,
     );
   };
+  const long = longActivities();
   const request = readInput('buildDataset', SHAPE, EXAMPLE, input);
   const { build, units } = await long.beginDataset({ ...request, owner: workflowInfo().workflowId });
   try {

@@ -1,7 +1,7 @@
 import { defineQuery, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { z } from 'zod';
 import type { ReleaseSummary, RollbackSummary } from '../activities/activities.ts';
-import { long } from './activities.ts';
+import { longActivities } from './activities.ts';
 import { readInput } from './input.ts';
 
 export interface RollbackInput {
@@ -27,6 +27,7 @@ export async function rollback(input: RollbackInput): Promise<RollbackSummary> {
   const progress: RollbackProgress = { stage: 'rolling back' };
   setHandler(rollbackProgress, () => progress);
   const { version } = readInput('rollback', SHAPE, { version: 41 }, input);
+  const long = longActivities();
   const done = await long.rollback({ version });
   // What was compared together with a later version is compared by itself.
   progress.stage = 'comparing';
@@ -40,5 +41,5 @@ export async function rollback(input: RollbackInput): Promise<RollbackSummary> {
 export async function release(input: Record<string, never>): Promise<ReleaseSummary> {
   setHandler(rollbackProgress, () => ({ stage: 'done' as const }));
   readInput('release', {}, {}, input);
-  return long.release();
+  return longActivities().release();
 }

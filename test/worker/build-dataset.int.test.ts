@@ -3,7 +3,7 @@ import type { DatasetOutcome } from '../../activities/dataset-activities.ts';
 import { verifyDataset } from '../../batch/datasets/verify-dataset.ts';
 import { whence } from '../cli/run.ts';
 import type { LittleWorld } from '../batch/little-world.ts';
-import { archivedWorld, DAY, openTemporalGround, type TemporalGround } from './temporal-ground.ts';
+import { archivedWorld, DAY, MISSED_SOON, openTemporalGround, type TemporalGround } from './temporal-ground.ts';
 
 let temporal: TemporalGround;
 let little: LittleWorld;
@@ -16,12 +16,13 @@ beforeEach(async () => {
 });
 afterAll(() => temporal.stop());
 
-function build(workflowId: string, input: object): Promise<DatasetOutcome> {
+function build(workflowId: string, input: object, more: object = {}): Promise<DatasetOutcome> {
   const { client, taskQueue } = temporal;
   return client.workflow.execute<(asked: object) => Promise<DatasetOutcome>>('buildDataset', {
     workflowId,
     taskQueue,
     args: [input],
+    ...more,
   });
 }
 
@@ -53,7 +54,7 @@ test('a worker killed −9 at each step of a shard and of the publication loses 
   await temporal.reconcile(DAY);
   cover.kill();
   await cover;
-  const built = build('killed', REQUEST);
+  const built = build('killed', REQUEST, MISSED_SOON);
   for (const step of ['examples', 'stored', 'manifest stored', 'published']) {
     const { stdout, signal } = await temporal.spawnWorker(step);
     expect([stdout, signal]).toEqual([`killed at: ${step}`, 'SIGKILL']);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BatchCommitStep } from '../../batch/commit-attempt.ts';
 import type { backfill } from '../../workflows/backfill.ts';
 import { expectServed } from '../streaming/served.ts';
-import { archivedWorld, DAY, openTemporalGround, type TemporalGround } from './temporal-ground.ts';
+import { archivedWorld, DAY, MISSED_SOON, openTemporalGround, type TemporalGround } from './temporal-ground.ts';
 
 let temporal: TemporalGround;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ const STEPS = ['prepare', 'derive', 'stage', 'staged', 'written', 'before commit
 
 test('workers killed −9 at every step of units and of the commit: the last one completes it, once', async () => {
   const little = await archivedWorld(temporal.ground);
-  const reconciled = Promise.all([temporal.reconcile(DAY), temporal.reconcile('2025-11-25')]);
+  const reconciled = Promise.all([DAY, '2025-11-25'].map((day) => temporal.reconcile(day, MISSED_SOON)));
   const hits: string[] = [];
   for (const step of STEPS) {
     const { stdout, signal } = await temporal.spawnWorker(step);
@@ -42,9 +42,7 @@ test('workers killed −9, Postgres and Temporal restarted amid a backfill of 10
     workflowId: 'backfill of 10 days',
     taskQueue: temporal.taskQueue,
     args: [{ from: DAY, to: '2025-12-03', parallel: 2 }],
-    // So that what a worker held is missed soon.
-    memo: { heartbeatTimeout: 2_000 },
-    workflowTaskTimeout: '2s',
+    ...MISSED_SOON,
   });
   const committed = async () => Number((await pool.query('select from whence.versions')).rowCount);
   const hits: { stdout: string; signal: unknown; committed: number }[] = [];

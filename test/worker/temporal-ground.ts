@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import type { WorkflowFailedError } from '@temporalio/client';
+import type { WorkflowFailedError, WorkflowOptions } from '@temporalio/client';
 import { execa, type ResultPromise } from 'execa';
 import type { AdvanceOutcome } from '../../activities/activities.ts';
 import { startTestStack } from '../../local/testing.ts';
@@ -18,6 +18,8 @@ import { type Ground, LittleWorld, openGround } from '../batch/little-world.ts';
 export const DAY = '2025-11-24';
 const NOON = Date.parse(`${DAY}T12:00:00Z`);
 const MINUTE = 60_000;
+/** Of workflows whose workers are killed: what one held is missed soon. */
+export const MISSED_SOON = { memo: { heartbeatTimeout: 3_000 }, workflowTaskTimeout: '2s' } as const;
 const CRASHING = fileURLToPath(new URL('crashing-worker.ts', import.meta.url));
 
 export interface TemporalGround {
@@ -30,7 +32,7 @@ export interface TemporalGround {
   startWorker(little: LittleWorld, more?: Partial<WorkerOptions>): Promise<RunningWorker>;
   /** A worker in a process of its own, which kills itself at a step ("none": it does not). */
   spawnWorker(step: string): ResultPromise<{ reject: false }>;
-  reconcile(day: string): Promise<AdvanceOutcome>;
+  reconcile(day: string, more?: Pick<WorkflowOptions, 'memo' | 'workflowTaskTimeout'>): Promise<AdvanceOutcome>;
   /** Kills Temporal (−9) and starts it again. */
   restartTemporal(): Promise<void>;
   stop(): Promise<void>;
@@ -61,11 +63,12 @@ export async function openTemporalGround(): Promise<TemporalGround> {
         },
         reject: false,
       }),
-    reconcile: (day) =>
+    reconcile: (day, more) =>
       client.workflow.execute<(input: { day: string }) => Promise<AdvanceOutcome>>('reconcileDay', {
         workflowId: `reconcileDay/${day}`,
         taskQueue,
         args: [{ day }],
+        ...more,
       }),
     async restartTemporal() {
       await stack.temporal.kill();
