@@ -1,6 +1,8 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { lacksSearchAttributes } from '../platform/search-attributes.ts';
 import { onShutdown } from '../platform/shutdown.ts';
+import { foundBy } from '../workflows/found-by.ts';
 import { UsageError } from './failure.ts';
 import { say } from './output.ts';
 import type { WithTemporal } from './servers.ts';
@@ -46,11 +48,18 @@ export async function runWorkflow<Flow extends InputWorkflow, Progress>(
   { workflowId, input, view }: RunOptions<Flow, Progress>,
 ): Promise<Awaited<ReturnType<Flow>>> {
   const { taskQueue } = settings;
-  const handle = await client.workflow.start(name, {
+  const options = {
     workflowId,
-    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
     taskQueue,
-    args: [input],
+    args: [input] as [Parameters<Flow>[0]],
+  };
+  const found = { ...options, typedSearchAttributes: foundBy(name, input) };
+  const handle = await client.workflow.start(name, found).catch((error: unknown) => {
+    // A worker makes them when it starts, if it may.
+    if (!lacksSearchAttributes(error)) throw error;
+    say('Temporal has no search attributes of whence: this run is not found by day and kind');
+    return client.workflow.start(name, options);
   });
   say(`Workflow ${handle.workflowId}`);
   return followWorkflow<Awaited<ReturnType<Flow>>, Progress>(handle, { client, taskQueue, view });

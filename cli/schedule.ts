@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ScheduleNotFoundError, type Client, type ScheduleDescription } from '@temporalio/client';
 import type { DailyCycleInput } from '../workflows/daily-cycle.ts';
+import { provideSearchAttributes } from '../platform/search-attributes.ts';
+import { foundBy } from '../workflows/found-by.ts';
 import { UsageError } from './failure.ts';
 import { print, printJson, say, table } from './output.ts';
 import { withTemporal } from './servers.ts';
@@ -55,18 +57,25 @@ them is settled by then.`,
 async function apply({ at, wait, dataset, negatives }: ApplyOptions): Promise<void> {
   await withTemporal('schedule', async ({ client, settings }) => {
     const input = { waitMinutes: wait, ...(dataset !== false && { dataset: { name: dataset, negatives } }) };
-    await applySchedule(client, settings.taskQueue, at, input);
+    const problem = await provideSearchAttributes(client.connection, client.options.namespace);
+    if (problem !== null) say(problem);
+    await applySchedule(client, settings.taskQueue, at, input, problem === null);
     say(`Schedule ${SCHEDULE_ID}: every day at ${clock(at)} UTC`);
     print(...describe(await client.schedule.getHandle(SCHEDULE_ID).describe()));
   });
 }
 
-/** Makes the schedule, or changes it. */
+/**
+ * Makes the schedule, or changes it.
+ *
+ * @param findable whether the server has the search attributes of whence
+ */
 export async function applySchedule(
   client: Client,
   taskQueue: string,
   at: TimeOfDay,
   input: DailyCycleInput,
+  findable = false,
 ): Promise<void> {
   const options = {
     spec: { calendars: [at], timezone: 'UTC' },
@@ -77,6 +86,7 @@ export async function applySchedule(
       workflowId: 'dailyCycle',
       taskQueue,
       args: [input],
+      ...(findable && { typedSearchAttributes: foundBy('dailyCycle', {}) }),
     },
     policies: {
       // A day that waits for the one before is not left out; nor are those of a backfill of the schedule.

@@ -2,6 +2,7 @@ import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createActivities, type ActivitySteps } from '../activities/activities.ts';
 import type { BatchDeps } from '../batch/advance.ts';
 import type { Health } from '../platform/health.ts';
+import { provideSearchAttributes } from '../platform/search-attributes.ts';
 import { connectWorkerTransport, type TemporalOptions } from '../platform/temporal.ts';
 import { temporalLogger } from './temporal-log.ts';
 import { provideWorkflowBundle } from './workflow-bundle.ts';
@@ -38,6 +39,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const { deps } = options;
   const connection = await connectWorkerTransport(options.temporal);
   try {
+    const problem = await provideSearchAttributes(connection, options.temporal.namespace);
+    if (problem !== null) deps.log.warn(problem);
     const worker = await Worker.create({
       connection,
       namespace: options.temporal.namespace,

@@ -3,12 +3,12 @@ import {
   ApplicationFailure,
   CancellationScope,
   condition,
-  continueAsNew,
   currentUpdateInfo,
   defineQuery,
   defineSignal,
   defineUpdate,
   isCancellation,
+  makeContinueAsNewFunc,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -19,6 +19,7 @@ import type { BackfillEstimate, BackfillRequest, PreviewSummary } from '../activ
 import { longActivities } from './activities.ts';
 import { type BackfillProgress, detailsOf, type FailedDay } from './backfill-progress.ts';
 import { failureType, mayBeginAgain, reasonOf } from './failures.ts';
+import { foundByAsWell } from './found-as-well.ts';
 import { inWindow } from './in-window.ts';
 import { dayInput, readInput } from './input.ts';
 import { Stretch } from './stretch.ts';
@@ -197,7 +198,8 @@ class Backfill {
       if (rejected) return true;
       const { historyLength, continueAsNewSuggested } = workflowInfo();
       if (this.#days.length > 0 && (continueAsNewSuggested || (historyLength > MOST_EVENTS && !request.preview))) {
-        await continueAsNew<typeof backfill>({ ...request, carried: this.#carried() });
+        const goOn = makeContinueAsNewFunc<typeof backfill>(foundByAsWell('backfill', request));
+        await goOn({ ...request, carried: this.#carried() });
       }
     }
     return false;

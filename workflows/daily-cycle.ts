@@ -10,6 +10,7 @@ import {
   setCurrentDetails,
   setHandler,
   sleep,
+  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import { z } from 'zod';
@@ -19,6 +20,8 @@ import type { PruneSummary } from '../activities/retention-activities.ts';
 import { housekeeping, quick } from './activities.ts';
 import { Advance, type AdvanceProgress } from './advance.ts';
 import { buildDataset, type BuildDatasetInput, DATASET_SHAPE } from './build-dataset.ts';
+import { foundByAsWell, hasAttributes } from './found-as-well.ts';
+import { DAY as DAY_ATTRIBUTE } from './found-by.ts';
 import { reasonOf } from './failures.ts';
 import { readInput } from './input.ts';
 
@@ -81,6 +84,8 @@ export async function dailyCycle(input: DailyCycleInput): Promise<DailyCycleOutc
   const day = new Date(midnight - DAY).toISOString().slice(0, 10);
   setHandler(dailyCycleProgress, () => ({ day, advance: advance?.progress ?? null }));
   const { waitMinutes = WAIT_MINUTES, dataset } = readInput('dailyCycle', SHAPE, EXAMPLE, input);
+  // A schedule starts all its runs with the same attributes: only the run knows its day.
+  if (hasAttributes() && patched('search attributes')) upsertSearchAttributes([{ key: DAY_ATTRIBUTE, value: [day] }]);
   const until = new Date(midnight + SETTLED_AFTER).toISOString();
   const archiveHadPassed = await waitForArchive(until, scheduled ?? null, waitMinutes * MINUTE);
   if (scheduled !== undefined && patched('wait for release')) await waitForRelease();
@@ -103,6 +108,7 @@ async function build(
     const dataset = await executeChild(buildDataset, {
       workflowId: `buildDataset/${asked.name}/${day}/${workflowInfo().workflowId}`,
       args: [{ ...asked, from: day, to: day }],
+      ...foundByAsWell('buildDataset', { day }),
     });
     return { dataset, datasetProblem: null };
   } catch (error) {

@@ -53,6 +53,16 @@ test('it tells people what came out, progress beside on standard error', async (
   expect(stderr).toContain('Workflow reconcileDay/2025-11-25');
 });
 
+test('a run is found by its day and what it does', async () => {
+  const found = async (query: string) => {
+    const ids: string[] = [];
+    for await (const { workflowId } of temporal.client.workflow.list({ query })) ids.push(workflowId);
+    return ids;
+  };
+  const query = `WhenceDay = '2025-11-25' and WhenceKind = 'reconcileDay'`;
+  await expect.poll(() => found(query), { timeout: 30_000 }).toEqual(['reconcileDay/2025-11-25']);
+});
+
 test('a day without records says what may be missing', async () => {
   const { code, stdout } = await whence(['reconcile', '--day', '2024-01-01'], { env });
   expect(code).toBe(0);

@@ -64,7 +64,7 @@ test('started by hand it takes yesterday, as far as the archive is', async () =>
 
 test('a backfill of the schedule over past days does just those, in order', async () => {
   const { client, taskQueue } = temporal;
-  await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 0, dataset: { name: 'daily' } });
+  await applySchedule(client, taskQueue, AT_ONE, { waitMinutes: 0, dataset: { name: 'daily' } }, true);
   await client.schedule.getHandle(SCHEDULE_ID).backfill({
     start: new Date('2025-11-25T00:00:00Z'),
     end: new Date('2025-11-27T12:00:00Z'),
@@ -87,6 +87,18 @@ test('a backfill of the schedule over past days does just those, in order', asyn
     { day: DAY, plays: 20 },
     { day: NEXT, plays: 20 },
     { day: '2025-11-26', plays: 0 },
+  ]);
+  const found = async (query: string) => {
+    const ids: string[] = [];
+    for await (const { workflowId } of client.workflow.list({ query })) ids.push(workflowId);
+    return ids.sort();
+  };
+  // The dataset that a run builds is of the day before the one that it reconciles.
+  await expect
+    .poll(() => found(`WhenceDay = '${DAY}'`), { timeout: 60_000 })
+    .toEqual([`buildDataset/daily/${DAY}/dailyCycle-2025-11-26T01:00:00Z`, 'dailyCycle-2025-11-25T01:00:00Z']);
+  expect(await found(`WhenceDay = '${DAY}' and WhenceKind = 'dailyCycle'`)).toEqual([
+    'dailyCycle-2025-11-25T01:00:00Z',
   ]);
 });
 

@@ -7,6 +7,7 @@ import fs from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { foundBy } from '../../workflows/found-by.ts';
 import { temporalCommand } from '../../local/temporal.ts';
 import { archivedWorld, DAY, openTemporalGround } from './temporal-ground.ts';
 
@@ -20,7 +21,12 @@ try {
   await record(`reconcileDay/${DAY}`, 'reconcileDay');
   const { client, taskQueue } = temporal;
   const dataset = { name: 'recorded', negatives: 0.5 };
-  await client.workflow.execute('dailyCycle', { workflowId: 'dailyCycle', taskQueue, args: [{ dataset }] });
+  await client.workflow.execute('dailyCycle', {
+    workflowId: 'dailyCycle',
+    taskQueue,
+    args: [{ dataset }],
+    typedSearchAttributes: foundBy('dailyCycle', {}),
+  });
   await record('dailyCycle', 'dailyCycle');
   const days = { from: DAY, to: '2025-11-25' };
   const backfill = await client.workflow.start('backfill', {
