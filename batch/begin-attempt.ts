@@ -1,6 +1,5 @@
 import { shareObjects } from '../archive/locks.ts';
 import { asObjects, findInstallation, type ManifestFile } from '../archive/manifest.ts';
-import { BUCKETS } from '../archive/columns.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { utcDay } from '../attribution/time.ts';
 import { registerPolicy } from '../merge/register-policy.ts';
@@ -12,7 +11,7 @@ import { withEngineAndFiles } from './engine.ts';
 import { BatchRequestError } from './errors.ts';
 import { checkNotHeld } from './hold.ts';
 import { filesOf, readSnapshot, type StoredPosition, watermarkText } from './snapshot.ts';
-import type { UnitSpec } from './units.ts';
+import { bucketRanges, type UnitSpec } from './units.ts';
 
 /** A unit takes about this many records of its day, and as many dirty keys. */
 const RECORDS_A_UNIT = 2_000_000;
@@ -161,7 +160,8 @@ async function lookAtAdded(
   return withEngineAndFiles(deps, async (engine, lease) => {
     const addedFiles = await lease.take(asObjects(added));
     const known = await lease.take(head.copies.map((key) => ({ key })));
-    await findCopies(engine, addedFiles, await lease.take(asObjects(before)), known);
+    const rows = added.reduce((sum, file) => sum + file.rows, 0);
+    await findCopies(engine, { paths: addedFiles, rows }, await lease.take(asObjects(before)), known);
     const found = await storeCopies(engine, deps, await findInstallation(pool));
     const dirty = await findDirtyKeys(engine, pool, addedFiles, covered, rules);
     return { copies: found === null ? head.copies : [...head.copies, found], dirty };
@@ -176,15 +176,6 @@ function cut(days: readonly string[], records: number, dirtyKeys: number): UnitS
       ? []
       : bucketRanges(Math.ceil(dirtyKeys / KEYS_A_UNIT)).map((buckets) => ({ kind: 'dirty' as const, ...buckets }))),
   ];
-}
-
-/** All buckets in so many ranges, both ends included; at least one. */
-function bucketRanges(parts: number): { from: number; to: number }[] {
-  const count = Math.min(Math.max(1, parts), BUCKETS);
-  return Array.from({ length: count }, (_, i) => ({
-    from: Math.floor((i * BUCKETS) / count),
-    to: Math.floor(((i + 1) * BUCKETS) / count) - 1,
-  }));
 }
 
 async function addUnits(

@@ -5,10 +5,20 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { sqlText } from '../archive/sql-text.ts';
 import type { BatchDeps } from './advance.ts';
 import { IDENTITY_HASH, parquet, PLACE, rowsOf } from './engine.ts';
+import { bucketRanges } from './units.ts';
 
 /** What the keys of all lists of copies of an installation begin with. */
 export function copiesPrefix(installation: string): string {
   return `batch/${installation}/copies/`;
+}
+
+/** So many records that came since are looked at in one go, by their buckets: what is held of them fits in memory. */
+const RECORDS_A_SLICE = 8_000_000;
+
+/** Files of the archive. */
+export interface LentFiles {
+  paths: readonly string[];
+  rows: number;
 }
 
 /**
@@ -22,15 +32,38 @@ export function copiesPrefix(installation: string): string {
  */
 export async function findCopies(
   engine: DuckDBConnection,
-  added: readonly string[],
+  added: LentFiles,
   before: readonly string[],
   known: readonly string[],
 ): Promise<void> {
-  await engine.run(`create temp table added_ids as select ${IDENTITY_HASH} as h from ${parquet(added)}`);
+  await engine.run(
+    `create temp table copies as
+     select bucket, ${PLACE}, type, profile_id, work_id, event_time from ${parquet(added.paths)} limit 0`,
+  );
+  for (const { from, to } of bucketRanges(Math.ceil(added.rows / RECORDS_A_SLICE))) {
+    await findCopiesOf(engine, `bucket between ${from} and ${to}`, added.paths, before);
+  }
+  if (known.length > 0) {
+    await engine.run(`delete from copies where (${PLACE}) in (select (${PLACE}) from ${parquet(known)})`);
+  }
+}
+
+/** Of some buckets: all records of an event are in one. */
+async function findCopiesOf(
+  engine: DuckDBConnection,
+  ofSlice: string,
+  added: readonly string[],
+  before: readonly string[],
+): Promise<void> {
+  await engine.run(
+    `create temp table added_ids as select ${IDENTITY_HASH} as h from ${parquet(added)} where ${ofSlice}`,
+  );
   const again =
     before.length === 0
       ? ''
-      : `union all select h from (select ${IDENTITY_HASH} as h from ${parquet(before)}) where h in (select h from added_ids)`;
+      : `union all
+         select h from (select ${IDENTITY_HASH} as h from ${parquet(before)} where ${ofSlice})
+         where h in (select h from added_ids)`;
   await engine.run(
     `create temp table repeated as
      select h from (select h from added_ids ${again}) group by h having count(*) > 1`,
@@ -39,19 +72,16 @@ export async function findCopies(
   // A hash only narrows the search: the texts themselves decide. The order of topics is that of their bytes, which is
   // that of their code units: Kafka allows ASCII only.
   await engine.run(
-    `create temp table copies as
+    `insert into copies
      select bucket, ${PLACE}, type, profile_id, work_id, event_time
      from (
        select bucket, ${PLACE}, type, profile_id, work_id, event_time, event_id
        from ${parquet([...before, ...added])}
-       where ${IDENTITY_HASH} in (select h from repeated)
+       where ${ofSlice} and ${IDENTITY_HASH} in (select h from repeated)
      )
      qualify row_number() over (partition by type, profile_id, event_id order by ${PLACE}) > 1`,
   );
   await engine.run('drop table repeated');
-  if (known.length > 0) {
-    await engine.run(`delete from copies where (${PLACE}) in (select (${PLACE}) from ${parquet(known)})`);
-  }
 }
 
 /** Keeps the found copies in the storage. @returns where, or null where there are none */

@@ -4,7 +4,7 @@ import type { Rules } from '../attribution/policy.ts';
 import { DAY, utcDay } from '../attribution/time.ts';
 import type { Lease } from '../platform/storage.ts';
 import { parquet, PLACE, rowsOf } from './engine.ts';
-import { FACT_COLUMNS, FACT_ORDER, FactChunk, KeyRows } from './key-rows.ts';
+import { columnsOfFacts, columnsOfImpressions, FACT_ORDER, FactChunk, KeyRows } from './key-rows.ts';
 
 /** Where a unit's records are. */
 export interface Records {
@@ -120,17 +120,25 @@ export async function readFacts(
     'select min(first) as first, max(last) as last from chains',
   );
   if (first === null || last === null) return;
-  const relation = await recordsBetween(records, first - Math.max(before, window), last + after);
-  if (relation === null) return;
-  const columns = Object.entries(FACT_COLUMNS).map(([name, sql]) => `${sql} as "${name}"`);
-  const result = await engine.stream(
-    `select ${columns.join(', ')}
-     from ${relation} r join chains k on r.profile_id = k.profile_id and r.work_id = k.work_id
-     where case when r.type = 'playback'
-       then r.event_time between k.first - ${before} and k.last + ${after}
-       else r.event_time between k.first - ${window} and k.last end
-     order by ${FACT_ORDER}`,
-  );
+  const seen = await recordsBetween(records, first - window, last);
+  const played = await recordsBetween(records, first - before, last + after);
+  const ofKey = 'k on r.profile_id = k.profile_id and r.work_id = k.work_id';
+  const parts = [
+    ...(seen === null
+      ? []
+      : [
+          `select ${columnsOfImpressions()} from ${seen} r join chains ${ofKey}
+           where r.type = 'impression' and r.event_time between k.first - ${window} and k.last`,
+        ]),
+    ...(played === null
+      ? []
+      : [
+          `select ${columnsOfFacts()} from ${played} r join chains ${ofKey}
+           where r.type = 'playback' and r.event_time between k.first - ${before} and k.last + ${after}`,
+        ]),
+  ];
+  if (parts.length === 0) return;
+  const result = await engine.stream(`select * from (${parts.join(' union all ')}) order by ${FACT_ORDER}`);
   const facts = new KeyRows();
   let current = -1;
   for (;;) {

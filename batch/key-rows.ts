@@ -4,7 +4,7 @@ import type { ImpressionWords, KeyWords, PlaybackWords } from '../attribution/pl
 import { CLASS_CODES, type Policy } from '../attribution/policy.ts';
 
 /** The columns that facts are read in, with what gives each in SQL, of archived records `r` and keys `k`. */
-export const FACT_COLUMNS = {
+const FACT_COLUMNS = {
   key: 'k.key',
   isPlayback: `r.type = 'playback'`,
   time: 'r.event_time::DOUBLE',
@@ -33,6 +33,22 @@ export const FACT_COLUMNS = {
 } as const;
 type ColumnName = keyof typeof FACT_COLUMNS;
 const NAMES = Object.keys(FACT_COLUMNS) as ColumnName[];
+export const FACT_COLUMN_COUNT = NAMES.length;
+
+/** What decisions need of playback events alone. */
+const OF_PLAYBACK: ReadonlySet<ColumnName> = new Set(NAMES.slice(NAMES.indexOf('action')));
+
+/** The columns as they are selected of impressions alone: reading what decisions do not need of them is most of reading. */
+export function columnsOfImpressions(): string {
+  const sqlOf = (name: ColumnName) =>
+    OF_PLAYBACK.has(name) ? 'null' : name === 'isPlayback' ? 'false' : FACT_COLUMNS[name];
+  return NAMES.map((name) => `${sqlOf(name)} as "${name}"`).join(', ');
+}
+
+/** The columns as they are selected of any records. */
+export function columnsOfFacts(): string {
+  return NAMES.map((name) => `${FACT_COLUMNS[name]} as "${name}"`).join(', ');
+}
 
 /** The order in which facts are read: key by key, and as `KeyFacts` has them but for ties of odd texts. */
 export const FACT_ORDER =

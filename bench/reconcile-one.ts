@@ -18,10 +18,13 @@ const storage = await openLocalStorage(dataDir);
 const begun = performance.now();
 const laps: string[] = [];
 let last = begun;
+let lastCpu = process.cpuUsage();
 function lap(name: string): void {
   const now = performance.now();
-  laps.push(`${name} ${((now - last) / 1000).toFixed(1)} s`);
+  const { user, system } = process.cpuUsage(lastCpu);
+  laps.push(`${name} ${((now - last) / 1000).toFixed(1)} s (CPU ${((user + system) / 1e6).toFixed(1)})`);
   last = now;
+  lastCpu = process.cpuUsage();
 }
 const plays = what === 'plain' ? await plain(pool, storage) : await reconcile();
 const seconds = (performance.now() - begun) / 1000;

@@ -1,7 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Records, recordsBetween } from '../facts.ts';
 import { rowsOf } from '../engine.ts';
-import { FACT_COLUMNS, FACT_ORDER, FactChunk, KeyRows } from '../key-rows.ts';
+import { columnsOfFacts, FACT_COLUMN_COUNT, FACT_ORDER, FactChunk, KeyRows } from '../key-rows.ts';
 import { CATEGORIES } from './schema.ts';
 
 /** The times of the examples' impressions (`end` not included), and how far around them impressions matter. Milliseconds. */
@@ -81,14 +81,13 @@ export async function readKeys(
 ): Promise<void> {
   const relation = await recordsBetween(records, ...everything(records));
   if (relation === null) return;
-  const columns = Object.entries(FACT_COLUMNS).map(([name, sql]) => `${sql} as "${name}"`);
   const result = await engine.stream(
-    `select ${[...columns, ...EXTRA].join(', ')}
+    `select ${[columnsOfFacts(), ...EXTRA].join(', ')}
      from ${relation} r join keys k on r.profile_id = k.profile_id and r.work_id = k.work_id
      where r.type = 'playback' or r.event_time between ${times.begin - times.before} and ${times.end - 1 + times.after}
      order by ${FACT_ORDER}`,
   );
-  const [profileType, profileId, workId] = EXTRA.map((_, i) => columns.length + i);
+  const [profileType, profileId, workId] = EXTRA.map((_, i) => FACT_COLUMN_COUNT + i);
   const facts = new KeyRows();
   const shown = new Map<string, Shown>();
   let current = -1;

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../platform/postgres.ts';
 import type { CommittingAttempt } from '../commit-attempt.ts';
-import { PLAY_COLUMNS } from './play-columns.ts';
+import { analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
 
 /** The day of a play's last event. */
 const endDay = (play: string) => `((${play}.ended_at at time zone 'UTC')::date)`;
@@ -27,7 +27,7 @@ export async function findChanges(
     [attempt, days],
   );
   await database.query('create unique index on adding (play_id)');
-  await database.query('analyze adding');
+  await analyzePlays(database, 'adding');
   // The plays that the attempt has computed again: those of the days asked for, and those of dirty keys around the changes.
   await database.query('create temp table closing (play_id uuid primary key) on commit drop');
   await database.query(
@@ -52,7 +52,7 @@ export async function findChanges(
   );
   await database.query('delete from adding using unchanged where unchanged.play_id = adding.play_id');
   await database.query('delete from closing using unchanged where unchanged.play_id = closing.play_id');
-  await database.query('analyze adding');
+  await analyzePlays(database, 'adding');
   await database.query('analyze closing');
 }
 

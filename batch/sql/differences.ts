@@ -1,5 +1,6 @@
 import type { Queryable } from '../../platform/postgres.ts';
 import { COMPARED } from '../narrow.ts';
+import { analyzePlays } from './play-columns.ts';
 
 /** What `corrections` calls a column: people know a play's own candidate as its source of discovery. */
 const SHOWN = (column: string) => column.replace(/^own_assisted$/, 'assisted').replace(/^own_/, 'sod_');
@@ -50,7 +51,7 @@ export async function findDifferences(database: Queryable, since: number, days: 
      )`,
     [since, days],
   );
-  await database.query('analyze begun');
+  await analyzePlays(database, 'begun');
   await database.query(
     `insert into differences
      select b.play_id, b.day, b.profile_id, b.work_id, b.started_at, b.ended_at,

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../platform/postgres.ts';
 import { createAffectedKeys, hasUncoveredDay, willBeUncovered } from './changes.ts';
-import { PLAY_COLUMNS } from './play-columns.ts';
+import { analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
 
 /**
  * Holds the current plays and days against those of another version. Afterwards `adding` has the plays that come back, `closing`
@@ -28,7 +28,8 @@ export async function findReturning(database: Queryable, version: number): Promi
      select day, generation, policy, plays from whence.batch_days
      where from_version <= ${version} and (to_version is null or to_version > ${version})`,
   );
-  for (const table of ['adding', 'closing', 'next_days']) await database.query(`analyze ${table}`);
+  await analyzePlays(database, 'adding');
+  for (const table of ['closing', 'next_days']) await database.query(`analyze ${table}`);
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../platform/postgres.ts';
 import type { CommittingAttempt } from '../commit-attempt.ts';
-import { PLAY_COLUMNS } from './play-columns.ts';
+import { analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
 
 export async function addVersion(
   database: Queryable,
@@ -33,7 +33,7 @@ export async function writeChanges(database: Queryable, version: number): Promis
     [version],
   );
   // What follows, and the first readers, must not be planned for the table as it was: empty, at first.
-  if (rows[0].n > ANALYZED_FROM) await database.query('analyze whence.batch_plays');
+  if (rows[0].n > ANALYZED_FROM) await analyzePlays(database, 'whence.batch_plays', ['from_version', 'to_version']);
   return rows[0].n;
 }
 
