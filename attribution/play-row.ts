@@ -1,20 +1,49 @@
 import { weigh } from './models.ts';
-import type { Play, Source } from './plays.ts';
+import type { Play } from './plays.ts';
 import type { Policy } from './policy.ts';
 
 /** A play as a row of the tables of plays, which both layers have, in the form that `json_populate_recordset` reads. */
 export type PlayRow = ReturnType<typeof playRow>;
 
+// Each column by name: spreading so many into one object costs more than deriving the play.
 export function playRow(play: Play, policy: Policy) {
-  const { sop, candidate, path, started_at, ended_at, assisted, ...columns } = play;
+  const { sop, candidate, path } = play;
   const touchedAt = path.map((touch) => touch.touched_at);
   return {
-    ...columns,
-    started_at: iso(started_at),
-    ended_at: iso(ended_at),
-    ...sopColumns(sop),
-    ...ownColumns(candidate),
-    own_assisted: assisted,
+    play_id: play.play_id,
+    profile_id: play.profile_id,
+    work_id: play.work_id,
+    playback_id: play.playback_id,
+    playback_ids: play.playback_ids,
+    title_id: play.title_id,
+    country: play.country,
+    device_type: play.device_type,
+    day: play.day,
+    started_at: iso(play.started_at),
+    ended_at: iso(play.ended_at),
+    watched_ms: play.watched_ms,
+    qualified: play.qualified,
+    inferred_start: play.inferred_start,
+    inferred_end: play.inferred_end,
+    sop_surface: sop.surface,
+    sop_class: sop.class,
+    sop_row_type: sop.row_type,
+    sop_row_id: sop.row_id,
+    sop_row_rank: sop.row_rank,
+    sop_position: sop.position,
+    sop_impression_id: sop.impression_id,
+    sop_evidence: sop.evidence,
+    own_surface: candidate.surface,
+    own_class: candidate.class,
+    own_row_type: candidate.row_type,
+    own_row_id: candidate.row_id,
+    own_row_rank: candidate.row_rank,
+    own_position: candidate.position,
+    own_impression_id: candidate.impression_id,
+    own_evidence: candidate.evidence,
+    own_assisted: play.assisted,
+    orphan_token: play.orphan_token,
+    rule: play.rule,
     policy: policy.hash,
     path_impression_id: path.map((touch) => touch.impression_id),
     path_surface: path.map((touch) => touch.surface),
@@ -24,32 +53,7 @@ export function playRow(play: Play, policy: Policy) {
     path_position: path.map((touch) => touch.position),
     path_touched_at: touchedAt.map(iso),
     path_weights: policy.models.flatMap((model) => weigh(model, touchedAt)),
-  };
-}
-
-function sopColumns(source: Source) {
-  return {
-    sop_surface: source.surface,
-    sop_class: source.class,
-    sop_row_type: source.row_type,
-    sop_row_id: source.row_id,
-    sop_row_rank: source.row_rank,
-    sop_position: source.position,
-    sop_impression_id: source.impression_id,
-    sop_evidence: source.evidence,
-  };
-}
-
-function ownColumns(source: Source) {
-  return {
-    own_surface: source.surface,
-    own_class: source.class,
-    own_row_type: source.row_type,
-    own_row_id: source.row_id,
-    own_row_rank: source.row_rank,
-    own_position: source.position,
-    own_impression_id: source.impression_id,
-    own_evidence: source.evidence,
+    touches_omitted: play.touches_omitted,
   };
 }
 

@@ -4,7 +4,8 @@ import { type PlayRow, playRow } from '../attribution/play-row.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { compilePolicy, type Policy, type PolicySource } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
-import { type Queryable, withTransaction } from '../platform/postgres.ts';
+import { copyRows } from '../platform/copy-rows.ts';
+import { type PoolClient, type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { Lease } from '../platform/storage.ts';
 import type { BatchDeps, UnitSummary } from './advance.ts';
 import { type AuditScope, auditUnit, createMadePlays, weightFault } from './audit.ts';
@@ -18,6 +19,7 @@ import { policyOfPlay } from './policy-of-play.ts';
 import { dayNumber } from './reach.ts';
 import { filesOf, type StoredPosition } from './snapshot.ts';
 import { type StagedSum, sumStaged } from './sql/audit-staged.ts';
+import { PLAY_COLUMNS } from './sql/play-columns.ts';
 import type { UnitSpec } from './units.ts';
 
 /** A crash or a fault can be put between any two steps, by tests. */
@@ -243,7 +245,7 @@ class KeyDeriver {
       if (decisions.length === 0) continue;
       const narrow = narrowed(facts, decisions, policy);
       for (const [i, decision] of decisions.entries()) {
-        plays.push({ ...playRow(describePlay(decision, facts), policy), narrow: narrow[i] });
+        plays.push(Object.assign(playRow(describePlay(decision, facts), policy), { narrow: narrow[i] }));
       }
     }
     return plays;
@@ -269,7 +271,7 @@ async function stage(
     let plays = 0;
     const done = await work(async (rows) => {
       plays += rows.length;
-      if (rows.length > 0) await writeStaged(client, attempt, unit, rows);
+      await writeStaged(client, attempt, unit, rows);
     });
     const staged = (await sumStaged(client, attempt, [unit])).get(unit) ?? { plays: 0, hashes: '0' };
     const result: UnitResult = { ...done, plays, staged };
@@ -282,15 +284,17 @@ async function stage(
   });
 }
 
+const STAGED_COLUMNS = ['attempt', 'unit', ...PLAY_COLUMNS];
+
 async function writeStaged(
-  database: Queryable,
+  client: PoolClient,
   attempt: number,
   unit: number,
   plays: readonly StagedPlay[],
 ): Promise<void> {
-  const rows = plays.map((play) => ({ ...play, attempt, unit }));
-  await database.query(
-    'insert into whence.batch_staged_plays select * from json_populate_recordset(null::whence.batch_staged_plays, $1)',
-    [JSON.stringify(rows)],
-  );
+  await copyRows(client, 'whence.batch_staged_plays', STAGED_COLUMNS, plays, (play) => [
+    attempt,
+    unit,
+    ...PLAY_COLUMNS.map((name) => play[name]),
+  ]);
 }

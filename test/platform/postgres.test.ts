@@ -1,8 +1,10 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase, startTestStack, withDatabase, type TestStack } from '../../local/testing.ts';
+import { copyRows } from '../../platform/copy-rows.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { checkSchema, migrate, migrationNames, NewerSchemaError, OutdatedSchemaError } from '../../platform/migrate.ts';
 import {
@@ -157,5 +159,57 @@ describe('a test database', () => {
     const urls = await Promise.all([1, 2, 3].map(() => createDatabase(stack.postgres.databaseUrl)));
     expect(new Set(urls).size).toBe(3);
     for (const url of urls) expect(await migrate(url)).toEqual([]);
+  });
+});
+
+describe('rows that are copied', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.constantFrom('', 'NULL', 'null', '\\N', '\\.', '{', '"', ',', '\t', '\n', '\r\n', '\\', '\\"', "'", ' '),
+  );
+  // Postgres has no text with the character 0.
+  const word = text.map((found) => found.replaceAll('\0', ''));
+  const row = fc.record({
+    n: fc.option(fc.maxSafeInteger()),
+    yes: fc.option(fc.boolean()),
+    word: fc.option(word),
+    words: fc.option(fc.array(fc.option(word), { maxLength: 4 })),
+    numbers: fc.array(fc.option(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })), { maxLength: 4 }),
+    said: fc.option(fc.dictionary(word, fc.option(word), { maxKeys: 3 })),
+  });
+  type Row = typeof row extends fc.Arbitrary<infer Found> ? Found : never;
+  const columns = ['place', 'n', 'yes', 'word', 'words', 'numbers', 'said'];
+  const create = `create temp table copied
+    (place integer, n bigint, yes boolean, word text, words text[], numbers integer[], said json) on commit drop`;
+
+  test('are what was given, whatever characters, nulls and arrays', async () => {
+    const rows = fc.sample(row, { numRuns: 3_000, seed: 20_251_124 });
+    const numbered: [number, Row][] = rows.map((each, place) => [place, each]);
+    const { rows: found } = await withTransaction(pool, async (client) => {
+      await client.query(create);
+      await copyRows(client, 'copied', columns, numbered, ([place, { n, yes, word: one, words, numbers, said }]) => [
+        place,
+        n,
+        yes,
+        one,
+        words,
+        numbers,
+        said,
+      ]);
+      return client.query('select * from copied order by place');
+    });
+    expect(found).toEqual(rows.map((each, place) => ({ place, ...each })));
+  });
+
+  test('are refused with the error of Postgres, and the connection goes on', async () => {
+    await withTransaction(pool, async (client) => {
+      await client.query(create);
+      await client.query('savepoint before');
+      const copied = copyRows(client, 'copied', ['place'], ['one', 'two'], (place) => [place]);
+      await expect(copied).rejects.toThrow('invalid input syntax for type integer: "one"');
+      await client.query('rollback to before');
+      await copyRows(client, 'copied', ['place'], [7], (place) => [place]);
+      expect((await client.query('select place from copied')).rows).toEqual([{ place: 7 }]);
+    });
   });
 });
