@@ -1,15 +1,17 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { BatchDeps } from '../batch/advance.ts';
+import { compactArchive, type CompactStep, type CompactSummary } from '../batch/retention/compact.ts';
 import { prune, type PruneSummary } from '../batch/retention/prune.ts';
 import { DEFAULT_RETENTION, type PruneStep } from '../batch/retention/retention.ts';
 import { beating, noting } from './beating.ts';
 
-export type { PruneSummary };
+export type { CompactSummary, PruneSummary };
 
 /** A crash or a fault can be put between any two steps, by tests. */
 export interface RetentionSteps {
   prune?: (step: PruneStep) => void | Promise<void>;
+  compact?: (step: CompactStep) => void | Promise<void>;
 }
 
 /** The activities of retention; as `createActivities`. */
@@ -18,6 +20,10 @@ export function createRetentionActivities(deps: BatchDeps, steps: RetentionSteps
     async prune({ dryRun }: { dryRun: boolean }): Promise<PruneSummary> {
       const { retention = DEFAULT_RETENTION } = deps;
       return beating((_, at) => prune(deps, { retention, isRunning, dryRun, onStep: noting(at, steps.prune) }));
+    },
+
+    async compactArchive(): Promise<CompactSummary> {
+      return beating((signal, at) => compactArchive(deps, { signal, onStep: noting(at, steps.compact) }));
     },
   };
 }

@@ -38,6 +38,8 @@ const description = z.strictObject({
   previous: z.string().nullable(),
   /** Epoch milliseconds. */
   createdAt: z.int(),
+  /** The storage keys of the files that it was merged from; not said where it was written by the archiver. */
+  replaces: z.array(z.string()).min(1).optional(),
 });
 export type FileDescription = z.output<typeof description>;
 

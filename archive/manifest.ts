@@ -74,14 +74,14 @@ export interface FileFilter {
 
 /** The files of the manifest, by topic (code units), partition, log and offset. */
 export async function readFiles(database: Queryable, filter: FileFilter = {}): Promise<ManifestFile[]> {
-  const { rows } = await database.query<ManifestFile>(
+  const { rows } = await database.query<Omit<ManifestFile, 'replaces'> & { replaces: string[] | null }>(
     `select f.file, f.format, t.topic, t.partition, f.log, f.from_offset as "from", f.to_offset as "to", f.rows,
        ${epochMs('f.min_event_time')} as "minEventTime", ${epochMs('f.max_event_time')} as "maxEventTime",
        coalesce((
          select jsonb_object_agg(d.day::text, d.rows) from whence.archive_file_days d where d.file = f.file
        ), '{}') as days,
        jsonb_build_object('log', f.after_log, 'offset', f.after_offset) as after, f.previous,
-       ${epochMs('f.created_at')} as "createdAt", f.path, f.bytes, f.sha256
+       ${epochMs('f.created_at')} as "createdAt", f.path, f.bytes, f.sha256, f.replaces
      from whence.archive_files f
      join whence.archive_tasks t using (task)
      where ($1::date[] is null or exists (
@@ -98,7 +98,7 @@ export async function readFiles(database: Queryable, filter: FileFilter = {}): P
      order by t.topic collate "C", t.partition, f.log, f.from_offset`,
     [filter.days ?? null, horizonsJson(filter.until), horizonsJson(filter.since)],
   );
-  return rows;
+  return rows.map(({ replaces, ...file }) => (replaces === null ? file : { ...file, replaces }));
 }
 
 const HORIZONS = (parameter: string) =>
@@ -111,14 +111,18 @@ function horizonsJson(positions: readonly ArchivePosition[] | undefined): string
   );
 }
 
-/** Adds a file. Part of the transaction that moves its task on, which alone keeps ranges gapless. */
+/**
+ * Adds a file. Part of the transaction that moves its task on, which alone keeps ranges gapless, or that removes the files it was
+ * merged from.
+ */
 export async function addToManifest(database: Queryable, file: ArchiveFile): Promise<void> {
   await database.query(
     `with added as (
        insert into whence.archive_files
          (task, log, from_offset, to_offset, after_log, after_offset, path, previous, format, rows, bytes, sha256,
-          min_event_time, max_event_time, created_at)
-       select t.task, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ${timeOf('$14')}, ${timeOf('$15')}, ${timeOf('$16')}
+          min_event_time, max_event_time, created_at, replaces)
+       select t.task, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ${timeOf('$14')}, ${timeOf('$15')}, ${timeOf('$16')},
+         $18::text[]
        from whence.archive_tasks t
        where t.topic = $1 and t.partition = $2
        returning file
@@ -143,6 +147,7 @@ export async function addToManifest(database: Queryable, file: ArchiveFile): Pro
       file.maxEventTime,
       file.createdAt,
       JSON.stringify(file.days),
+      file.replaces ?? null,
     ],
   );
 }

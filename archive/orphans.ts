@@ -25,7 +25,10 @@ export async function removeOrphans(
   olderThanMs = ORPHAN_AGE_MS,
 ): Promise<string[]> {
   const keys = await storage.list(prefix);
-  const { rows } = await pool.query<{ path: string }>('select path from whence.archive_files');
+  // What was replaced is deleted by retention, when nobody can be reading it any more.
+  const { rows } = await pool.query<{ path: string }>(
+    'select path from whence.archive_files union all select key from whence.removed_objects',
+  );
   const committed = new Set(rows.map(({ path }) => path));
   const suspects = keys.filter((key) => !committed.has(key));
   const removed: string[] = [];
@@ -64,6 +67,8 @@ function removeIfOrphan(
     const passed = at !== undefined && (at.log > after.log || (at.log === after.log && at.next_offset > after.offset));
     if (!passed && Date.now() - createdAt < olderThanMs) return false;
     if (await isInManifest(client, key)) return false;
+    const { rowCount } = await client.query('select from whence.removed_objects where key = $1', [key]);
+    if (rowCount !== 0) return false;
     await storage.delete(key);
     return true;
   });

@@ -28,6 +28,8 @@ export async function listInstallations(storage: Storage): Promise<string[]> {
  * nearer: a file would have to begin where no commit ended.) Two files of the same range hold the same records; the next
  * commit names the one before it.
  *
+ * Files that were merged into one hold the same records as it: it is taken where the others can follow it, else they are.
+ *
  * Only of the last file of a topic-partition nothing can say whether it was committed or the crash came just before: it is
  * taken. Its records are valid and follow on, so the manifest is then ahead by one commit that would have been.
  *
@@ -59,27 +61,59 @@ export async function rebuildManifest(storage: Storage, installation: string): P
 function chainOf(files: readonly Described[]): Described[] {
   const proven = files.map(({ after }) => after).sort(comparePlaces);
   const named = new Set(files.map(({ previous }) => previous));
-  const chain: Described[] = [];
-  let place: LogPlace = { log: 0, offset: 0 };
-  for (;;) {
+  /** Places from which no way leads to the end. */
+  const dead = new Set<string>();
+  const choicesAt = (place: LogPlace): Described[] => {
     const here = files.filter(({ after }) => comparePlaces(after, place) === 0);
+    const merged = here.filter(({ replaces }) => replaces !== undefined);
+    const written = here.filter(({ replaces }) => replaces === undefined);
     const next = proven.find((other) => comparePlaces(other, place) > 0);
     const chosen =
       next === undefined
-        ? longest(here)
+        ? longest(written)
         : latest(
-            here.filter((file) => endsAt(file, next)),
+            written.filter((file) => endsAt(file, next)),
             named,
           );
-    if (chosen === undefined) {
-      const stranded = files.filter(({ after }) => comparePlaces(after, place) > 0).map(({ path }) => path);
+    const choices = [...merged.sort(byLength), ...(chosen === undefined ? [] : [chosen])];
+    return choices.filter(({ log, to }) => !dead.has(nameOf({ log, offset: to })));
+  };
+  const chain: Described[] = [];
+  // At each place that the chain has come to, what else it could have gone on with: where files are merged, a way may end.
+  const others: Described[][] = [];
+  let place: LogPlace = { log: 0, offset: 0 };
+  let furthest = place;
+  for (;;) {
+    const [choice, ...rest] = choicesAt(place);
+    if (choice !== undefined) {
+      chain.push(choice);
+      others.push(rest);
+    } else {
+      const stranded = files.filter(({ after }) => comparePlaces(after, place) > 0);
       if (stranded.length === 0) return chain;
-      throw new ArchiveIncompleteError(files[0].topic, files[0].partition, `offset ${place.offset}`, stranded);
+      if (comparePlaces(place, furthest) > 0) furthest = place;
+      dead.add(nameOf(place));
+      while (others.at(-1)?.length === 0) {
+        others.pop();
+        const left = chain.pop();
+        if (left !== undefined) dead.add(nameOf(left.after));
+      }
+      const other = others.at(-1)?.shift();
+      if (other === undefined) throw incomplete(files, furthest);
+      chain[chain.length - 1] = other;
     }
-    chain.push(chosen);
-    place = { log: chosen.log, offset: chosen.to };
-    if (next === undefined) return chain;
+    const end = chain[chain.length - 1];
+    place = { log: end.log, offset: end.to };
   }
+}
+
+function incomplete(files: readonly Described[], place: LogPlace): ArchiveIncompleteError {
+  const stranded = files.filter(({ after }) => comparePlaces(after, place) > 0).map(({ path }) => path);
+  return new ArchiveIncompleteError(files[0].topic, files[0].partition, `offset ${place.offset}`, stranded);
+}
+
+function nameOf({ log, offset }: LogPlace): string {
+  return `${log}/${offset}`;
 }
 
 function endsAt(file: Described, place: LogPlace): boolean {
@@ -94,7 +128,11 @@ function latest(files: readonly Described[], named: ReadonlySet<string | null>):
 }
 
 function longest(files: readonly Described[]): Described | undefined {
-  return [...files].sort((a, b) => b.log - a.log || b.to - a.to || b.createdAt - a.createdAt)[0];
+  return [...files].sort(byLength)[0];
+}
+
+function byLength(a: Described, b: Described): number {
+  return b.log - a.log || b.to - a.to || b.createdAt - a.createdAt;
 }
 
 function comparePlaces(a: LogPlace, b: LogPlace): number {

@@ -13,11 +13,11 @@ import { type FileDescription, METADATA_KEY } from './file.ts';
 import { sqlText } from './sql-text.ts';
 
 /** Rows of a row group: small, so that a reader of one bucket of a day skips most of a file. */
-const ROW_GROUP_ROWS = 16_384;
+export const ROW_GROUP_ROWS = 16_384;
 const MEMORY = '1GB';
 
 /** What is known of a file before its rows are counted. */
-export type FileRange = Omit<FileDescription, 'rows' | 'minEventTime' | 'maxEventTime' | 'days'>;
+export type FileRange = Omit<FileDescription, 'rows' | 'minEventTime' | 'maxEventTime' | 'days' | 'replaces'>;
 
 /** Gathers records in DuckDB's memory and writes them as Parquet. One for a process; not bound to any topic. */
 export class ArchiveWriter {

@@ -39,9 +39,19 @@ export async function beginAttempt(deps: BatchDeps, request: AdvanceRequest): Pr
   const head = await readHead(pool);
   const coverage = await readCoverage(pool);
   checkPolicies(policy, days, coverage);
-  const snapshot = await readSnapshot(pool);
-  const files = await filesOf(pool, snapshot.positions);
-  const added = await filesOf(pool, snapshot.positions, head.positions);
+  // All of one moment: files that are merged in between would be there twice.
+  const { snapshot, files, added } = await withTransaction(
+    pool,
+    async (client) => {
+      const found = await readSnapshot(client);
+      return {
+        snapshot: found,
+        files: await filesOf(client, found.positions),
+        added: await filesOf(client, found.positions, head.positions),
+      };
+    },
+    'repeatable read',
+  );
   const rules = [policy, ...coverage.policies.values()].map((each) => each.rules.batch);
   const { copies, dirty } = await lookAtAdded(deps, files, added, head, coverage.days, rules);
   const records = files.reduce((sum, file) => sum + days.reduce((all, day) => all + (file.days[day] ?? 0), 0), 0);
@@ -49,6 +59,7 @@ export async function beginAttempt(deps: BatchDeps, request: AdvanceRequest): Pr
   const attempt = await withTransaction(pool, async (client) => {
     await shareObjects(client);
     await checkCopiesAreThere(deps, copies);
+    await checkEndsOfFiles(client, snapshot.positions);
     await client.query('delete from whence.batch_attempts where owner = $1 and committed is null', [request.owner]);
     const { rows } = await client.query<{ attempt: number }>(
       `insert into whence.batch_attempts
@@ -116,6 +127,24 @@ function checkPolicies(policy: Policy, days: readonly string[], coverage: Covera
 async function checkCopiesAreThere({ storage }: BatchDeps, copies: readonly string[]): Promise<void> {
   const found = copies.at(-1);
   if (found !== undefined) await storage.size(found);
+}
+
+/**
+ * Files are merged where no snapshot ends between them. Where one was that nobody knew of yet, begin again.
+ *
+ * @throws Error
+ */
+async function checkEndsOfFiles(database: Queryable, positions: readonly StoredPosition[]): Promise<void> {
+  const { rows } = await database.query<{ path: string }>(
+    `select f.path from whence.archive_files f
+     join whence.archive_tasks t using (task)
+     join jsonb_to_recordset($1) p (topic text, partition integer, log integer, next bigint)
+       on p.topic = t.topic and p.partition = t.partition and p.log = f.log
+     where f.from_offset < p.next and f.to_offset > p.next limit 1`,
+    [JSON.stringify(positions)],
+  );
+  if (rows.length > 0)
+    throw new Error(`Files were merged into ${rows[0].path} while the attempt began; it begins again`);
 }
 
 async function readHead(database: Queryable): Promise<Head> {

@@ -16,7 +16,7 @@ import {
 import { z } from 'zod';
 import type { AdvanceOutcome } from '../activities/activities.ts';
 import type { DatasetOutcome } from '../activities/dataset-activities.ts';
-import type { PruneSummary } from '../activities/retention-activities.ts';
+import type { CompactSummary, PruneSummary } from '../activities/retention-activities.ts';
 import { housekeeping, quick } from './activities.ts';
 import { Advance, type AdvanceProgress } from './advance.ts';
 import { buildDataset, type BuildDatasetInput, DATASET_SHAPE } from './build-dataset.ts';
@@ -43,6 +43,9 @@ export interface DailyCycleOutcome {
   /** What retention removed; null where it failed, then why. Neither in runs of before there was retention. */
   pruned?: PruneSummary | null;
   pruneProblem?: string | null;
+  /** Of small files of the archive; as `pruned`. */
+  compacted?: CompactSummary | null;
+  compactProblem?: string | null;
 }
 
 export interface DailyCycleProgress {
@@ -92,8 +95,16 @@ export async function dailyCycle(input: DailyCycleInput): Promise<DailyCycleOutc
   advance = new Advance({ days: [day], cause: `daily cycle ${day}` });
   const reconciled = await advance.run();
   const built = dataset === undefined ? NO_DATASET : await build(dataset, new Date(midnight - 2 * DAY));
-  const pruned = patched('prune') ? await pruneDaily() : {};
-  return { day, archiveHadPassed, reconciled, ...built, ...pruned };
+  const outcome: DailyCycleOutcome = { day, archiveHadPassed, reconciled, ...built };
+  if (patched('prune')) {
+    const { done, problem } = await ifPossible(() => housekeeping.prune({ dryRun: false }));
+    Object.assign(outcome, { pruned: done, pruneProblem: problem });
+  }
+  if (patched('compact')) {
+    const { done, problem } = await ifPossible(() => housekeeping.compactArchive());
+    Object.assign(outcome, { compacted: done, compactProblem: problem });
+  }
+  return outcome;
 }
 
 const NO_DATASET = { dataset: null, datasetProblem: null };
@@ -119,15 +130,15 @@ async function build(
   }
 }
 
-/** What is not removed today is removed tomorrow. */
-async function pruneDaily(): Promise<Pick<DailyCycleOutcome, 'pruned' | 'pruneProblem'>> {
+/** What is not done today is done tomorrow, and is no reason to call the day failed. */
+async function ifPossible<Done>(work: () => Promise<Done>): Promise<{ done: Done | null; problem: string | null }> {
   try {
-    return { pruned: await housekeeping.prune({ dryRun: false }), pruneProblem: null };
+    return { done: await work(), problem: null };
   } catch (error) {
     if (isCancellation(error)) throw error;
-    const reason = reasonOf(error);
-    log.warn('what is older than it is kept could not be removed', { reason });
-    return { pruned: null, pruneProblem: reason };
+    const problem = reasonOf(error);
+    log.warn('housekeeping failed', { problem });
+    return { done: null, problem };
   }
 }
 

@@ -118,7 +118,10 @@ async function readReached(client: PoolClient, age: number): Promise<{ time: str
        select topic, task from whence.speed_tasks cross join lateral jsonb_object_keys(offsets) topic
      ), reached as (
        select p.topic, p.partition,
-         case when t.end_seen_at - t.quiet_since >= make_interval(secs => $1) then 'infinity' else coalesce((
+         case when t.end_seen_at - t.quiet_since >= make_interval(secs => $1) then 'infinity'
+         when (s.offsets -> p.topic ->> 'next')::bigint >= t.next_offset
+           then coalesce(t.greatest_event_time, '-infinity')
+         else coalesce((
            select max(f.max_event_time) from whence.archive_files f
            where f.task = t.task and (f.log, f.to_offset) <= (t.log, (s.offsets -> p.topic ->> 'next')::bigint)
          ), '-infinity') end as time

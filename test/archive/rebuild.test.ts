@@ -81,6 +81,26 @@ test('a file that is missing is noticed', async () => {
   await expect(rebuild()).rejects.toThrow(/views\/0: no file of the archive continues after offset 0/);
 });
 
+test('a merged file is taken instead of those that it was merged from, where the others follow it', async () => {
+  const { publish, rebuild } = createArchive();
+  const [a, b, c, d] = [await publish(0, 4), await publish(4, 6), await publish(6, 9), await publish(9, 10)];
+  // Published and never committed; then one of other files that share one with it, which was.
+  const orphan = await publish(0, 6, { replaces: [a.path, b.path] });
+  const merged = await publish(4, 9, { replaces: [b.path, c.path] });
+  const rows = async () => (await rebuild()).files.map(({ from, to }) => [from, to]);
+  // All are there: either way holds each record once.
+  expect(await rows()).toEqual([
+    [0, 6],
+    [6, 9],
+    [9, 10],
+  ]);
+  await storage.delete(c.path);
+  await storage.delete(b.path);
+  expect(await rebuild()).toEqual({ files: [a, merged, d], orphans: [orphan.path] });
+  await storage.delete(merged.path);
+  await expect(rebuild()).rejects.toThrow(/views\/0: no file of the archive continues after offset 6/);
+});
+
 test('a file of something else is named', async () => {
   const { installation, publish, rebuild } = createArchive();
   await publish(0, 4);

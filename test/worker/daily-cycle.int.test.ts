@@ -60,6 +60,7 @@ test('started by hand it takes yesterday, as far as the archive is', async () =>
   const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
   expect(outcome).toMatchObject({ day: yesterday, archiveHadPassed: true, reconciled: { plays: 0, version: 1 } });
   expect(outcome).toMatchObject({ pruned: { dryRun: false, versions: { oldestKept: 1 } }, pruneProblem: null });
+  expect(outcome).toMatchObject({ compacted: { merged: 0, into: 0 }, compactProblem: null });
 });
 
 test('a backfill of the schedule over past days does just those, in order', async () => {
