@@ -15,6 +15,8 @@ export type CompactStep = 'published' | 'replacing' | 'replaced';
 export interface CompactOptions {
   /** What is dated on this day or later is left alone: more of it is to come. UTC, YYYY-MM-DD; today where it is not said. */
   before?: string;
+  /** For tests: with fewer files, a merge is not worth it. */
+  leastFiles?: number;
   signal?: AbortSignal;
   onStep?: (step: CompactStep) => void | Promise<void>;
 }
@@ -38,12 +40,12 @@ const MOST_BYTES = 128 * 1024 * 1024;
  */
 export async function compactArchive(
   deps: BatchDeps,
-  { before = utcDay(Date.now()), signal, onStep = () => {} }: CompactOptions = {},
+  { before = utcDay(Date.now()), leastFiles = LEAST_FILES, signal, onStep = () => {} }: CompactOptions = {},
 ): Promise<CompactSummary> {
   const { pool, storage, scratch } = deps;
   const places = { storage, scratch, prefix: prefixOf(await findInstallation(pool)) };
   const summary: CompactSummary = { merged: 0, into: 0 };
-  for (const group of groupsOf(await readFiles(pool), await readPinned(pool), before)) {
+  for (const group of groupsOf(await readFiles(pool), await readPinned(pool), { before, leastFiles })) {
     signal?.throwIfAborted();
     const merged = await mergeFiles(places, group);
     await onStep('published');
@@ -97,7 +99,11 @@ function endsWithin(
 }
 
 /** Files to be merged. `files` are in the order of the manifest: by topic, partition, log and offset. */
-function groupsOf(files: readonly ManifestFile[], pinned: readonly StoredPosition[], before: string): ManifestFile[][] {
+function groupsOf(
+  files: readonly ManifestFile[],
+  pinned: readonly StoredPosition[],
+  { before, leastFiles }: { before: string; leastFiles: number },
+): ManifestFile[][] {
   const ends = new Set(pinned.map(({ topic, partition, log, next }) => placeOf(topic, partition, log, next)));
   const groups: ManifestFile[][] = [];
   let group: ManifestFile[] = [];
@@ -111,7 +117,7 @@ function groupsOf(files: readonly ManifestFile[], pinned: readonly StoredPositio
     const isLast = files[i + 1]?.topic !== file.topic || files[i + 1].partition !== file.partition;
     if (!isLast && dayOf(file) < before && isSmall([file])) group.push(file);
   }
-  return [...groups, group].filter(({ length }) => length >= LEAST_FILES);
+  return [...groups, group].filter(({ length }) => length >= leastFiles);
 }
 
 function mayFollow(

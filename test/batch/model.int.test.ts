@@ -1,10 +1,14 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { abandonAttempt } from '../../batch/abandon-attempt.ts';
+import { planBackfill } from '../../batch/backfill/plan.ts';
+import { checkPreview, previewAttempt } from '../../batch/backfill/preview.ts';
 import { beginAttempt } from '../../batch/begin-attempt.ts';
 import { commitAttempt } from '../../batch/commit-attempt.ts';
 import { computeUnit } from '../../batch/compute-unit.ts';
 import { AuditFailedError, CommitLostError, VersionHeldError } from '../../batch/errors.ts';
 import { recordCorrections } from '../../batch/record-corrections.ts';
+import { compactArchive } from '../../batch/retention/compact.ts';
 import { prune } from '../../batch/retention/prune.ts';
 import { release, rollback } from '../../batch/rollback.ts';
 import { withTransaction } from '../../platform/postgres.ts';
@@ -42,6 +46,12 @@ const seen = {
   removedVersions: 0,
   settledDays: 0,
   removedSpeedPlays: 0,
+  mergedFiles: 0,
+  approved: 0,
+  approvedTooLate: 0,
+  rejected: 0,
+  parallelDays: 0,
+  parallelLost: 0,
 };
 
 /** The model is the log itself: what a reader may see follows from it. */
@@ -112,11 +122,7 @@ class Reconcile extends Step {
   override async act(little: LittleWorld): Promise<void> {
     const days = little.days;
     const day = pick(days, this.day);
-    if (await little.isHeld()) {
-      await expect(little.reconcile(day)).rejects.toThrow(VersionHeldError);
-      seen.refused++;
-      await release(little.deps, 'test');
-    }
+    if (await little.isHeld()) await release(little.deps, 'test');
     const { dirtyKeys, daysChanged } = await little.reconcile(day);
     seen.dirtyKeys += dirtyKeys;
     if (daysChanged > 1) seen.changedLater++;
@@ -187,7 +193,9 @@ class Rollback extends Step {
     if (rows.length === 0) return;
     const { version } = pick(rows, this.to);
     await rollback(little.deps, version, 'test');
+    await expect(little.reconcile(little.days[0])).rejects.toThrow(VersionHeldError);
     seen.rollbacks++;
+    seen.refused++;
     seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
   }
 
@@ -223,6 +231,110 @@ async function pruneAll({ deps }: LittleWorld): Promise<void> {
   seen.removedSpeedPlays += speedPlays.count;
 }
 
+/** Small files that follow one another become one; whoever reads them later reads the same. */
+class Compact extends Step {
+  constructor(readonly place: number) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    const { topic, partition } = pick(little.places, this.place);
+    for (let file = 0; file < 3; file++) await little.archive(topic, partition, 1);
+    seen.mergedFiles += (await compactArchive(little.deps, { leastFiles: 2 })).merged;
+  }
+
+  override toString = () => `archive 3 of place #${this.place} one by one, and compact`;
+}
+
+/** Computed, shown, and then approved or rejected; what was committed in between makes an approval void. */
+class Preview extends Step {
+  constructor(
+    readonly day: number,
+    readonly length: number,
+    readonly between: 'nothing' | 'a commit',
+    readonly approve: boolean,
+  ) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    if (await little.isHeld()) return;
+    const { deps } = little;
+    const from = pick(little.days, this.day);
+    const to = pick(little.days.slice(little.days.indexOf(from)), this.length);
+    const request = { from, to, preview: true, parallel: 1, only: 'all', order: 'oldest' } as const;
+    const by = { workflowId: 'preview', runId: `run ${++runs}`, actor: 'test' };
+    const { backfill, days } = await planBackfill(deps, request, by);
+    const attempt = await computeDays(little, days, 'preview');
+    const { plays } = await previewAttempt(deps, backfill, attempt);
+    await checkReader(little);
+    const isOutdated = this.between === 'a commit';
+    if (isOutdated) await little.reconcile(from);
+    if (!this.approve) seen.rejected++;
+    else if (isOutdated) {
+      await expect(checkPreview(ground.pool, attempt)).rejects.toThrow(CommitLostError);
+      seen.approvedTooLate++;
+    } else {
+      await checkPreview(ground.pool, attempt);
+      let changed = 0;
+      for (const day of days) changed += (await commitAttempt(deps, attempt, { day })).playsChanged;
+      expect(changed).toBe(plays);
+      seen.approved++;
+    }
+    await abandonAttempt(deps, attempt);
+  }
+
+  override toString = () =>
+    `preview of days from #${this.day} on, ${this.between} in between, ${this.approve ? 'approved' : 'rejected'}`;
+}
+
+/** Of workflows, over all sequences. */
+let runs = 0;
+
+/** An attempt whose days are committed one by one, all computed. */
+async function computeDays({ deps }: LittleWorld, days: readonly string[], owner: string): Promise<number> {
+  const request = { days, cause: 'backfill', actor: 'test', owner, byDay: true };
+  const { attempt, units } = await beginAttempt(deps, request);
+  for (let unit = 0; unit < units; unit++) await computeUnit(deps, attempt, unit);
+  return attempt;
+}
+
+/** Two backfills at once: what one commits voids what the other has computed and not committed, which begins again. */
+class ParallelBackfills extends Step {
+  constructor(readonly day: number) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    if (await little.isHeld()) return;
+    const from = this.day % little.days.length;
+    await Promise.all([
+      this.#backfill(little, little.days.slice(from), 'forward'),
+      this.#backfill(little, little.days.slice(0, from + 1).reverse(), 'backward'),
+    ]);
+  }
+
+  async #backfill(little: LittleWorld, days: readonly string[], owner: string): Promise<void> {
+    for (let left = days; left.length > 0;) {
+      const attempt = await computeDays(little, left, owner);
+      try {
+        for (const day of left) {
+          await commitAttempt(little.deps, attempt, { day });
+          left = left.slice(1);
+          seen.parallelDays++;
+        }
+      } catch (error) {
+        if (!(error instanceof CommitLostError)) throw error;
+        seen.parallelLost++;
+      } finally {
+        await abandonAttempt(little.deps, attempt);
+      }
+    }
+  }
+
+  override toString = () => `two backfills from day #${this.day}`;
+}
+
 const small = fc.nat(7);
 const commands = fc.commands(
   [
@@ -238,6 +350,16 @@ const commands = fc.commands(
     small.map((to) => new Rollback(to)),
     fc.constant(new Release()),
     fc.constant(new Prune()),
+    small.map((place) => new Compact(place)),
+    fc
+      .record({
+        day: small,
+        length: fc.nat(2),
+        between: fc.constantFrom('nothing' as const, 'a commit' as const),
+        approve: fc.boolean(),
+      })
+      .map((p) => new Preview(p.day, p.length, p.between, p.approve)),
+    small.map((day) => new ParallelBackfills(day)),
     small.map((day) => new FailAudit(day)),
   ],
   { maxCommands: 16, size: 'max' },
