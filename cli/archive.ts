@@ -3,6 +3,7 @@ import { resolveAddresses } from '../local/addresses.ts';
 import { createKafka } from '../platform/kafka.ts';
 import { createLogger } from '../platform/log.ts';
 import { checkSchema } from '../platform/migrate.ts';
+import { Outage } from '../platform/outage.ts';
 import { openPool } from '../platform/postgres.ts';
 import { readSettings, secretsOf } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
@@ -44,10 +45,12 @@ async function run(options: Options): Promise<void> {
   try {
     await checkSchema(pool);
     const metrics = createMetrics();
+    const outage = new Outage(log);
     const archiver = await startArchiver({
       ...settings,
       brokers: addresses.kafka.brokers,
-      kafka: createKafka({ ...addresses.kafka, clientId: 'whence-archive', log }),
+      kafka: createKafka({ ...addresses.kafka, clientId: 'whence-archive', log, outage }),
+      outage,
       pool,
       storage: await openStorage(settings),
       log,

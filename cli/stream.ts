@@ -6,6 +6,7 @@ import { createLogger, type Logger } from '../platform/log.ts';
 import { HEALTHY } from '../platform/health.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { checkSchema } from '../platform/migrate.ts';
+import { Outage } from '../platform/outage.ts';
 import { openPool } from '../platform/postgres.ts';
 import { openStorage } from '../platform/open-storage.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
@@ -64,14 +65,16 @@ type Needed = Pick<Addresses, 'databaseUrl' | 'kafka'>;
 type Say = (line: string) => void;
 
 async function runHere(options: Options, settings: Settings, addresses: Needed, say: Say): Promise<void> {
-  const { log, kafka, pool, policy } = await open(settings, addresses);
+  const { log, kafkaOptions, pool, policy } = await open(settings, addresses);
+  const outage = new Outage(log);
   try {
     const before = await readTotals(pool);
     const metrics = createMetrics();
     const layer = await startSpeedLayer({
       ...settings,
       brokers: addresses.kafka.brokers,
-      kafka,
+      kafka: createKafka({ ...kafkaOptions, outage }),
+      outage,
       pool,
       policy,
       log,
@@ -104,8 +107,8 @@ async function runHere(options: Options, settings: Settings, addresses: Needed, 
 }
 
 async function runProcesses(options: Options, settings: Settings, addresses: Needed, say: Say): Promise<void> {
-  const { log, kafka, pool } = await open(settings, addresses);
-  const admin = kafka.admin();
+  const { log, kafkaOptions, pool } = await open(settings, addresses);
+  const admin = createKafka(kafkaOptions).admin();
   try {
     const before = await readTotals(pool);
     await admin.connect();
@@ -194,11 +197,11 @@ async function open(settings: Settings, addresses: Needed) {
     frozenAfterMs: FROZEN_AFTER_MS,
   });
   try {
-    const options = { ...addresses.kafka, clientId: 'whence-stream', log };
+    const kafkaOptions = { ...addresses.kafka, clientId: 'whence-stream', log };
     const policy = await loadPolicy(settings.policyFile);
     await checkSchema(pool);
-    await checkKafka(options);
-    return { log, pool, kafka: createKafka(options), policy };
+    await checkKafka(kafkaOptions);
+    return { log, pool, kafkaOptions, policy };
   } catch (error) {
     await pool.end();
     throw error;

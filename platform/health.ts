@@ -10,6 +10,7 @@ export interface Health {
   healthy: boolean;
   /** It has begun its work: has been told what is its own, and holds the state for it. */
   ready: boolean;
+  /** Also of what is wrong and holds up nothing. */
   faults: Fault[];
 }
 

@@ -12,6 +12,7 @@ import pRetry from 'p-retry';
 import { registerCodecs } from './kafka-codecs.ts';
 import { installRecordDecoder } from './kafka-record-decoder.ts';
 import type { Logger } from './log.ts';
+import type { Outage } from './outage.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
 
 export interface KafkaOptions {
@@ -25,7 +26,12 @@ export interface KafkaOptions {
   retry?: KafkaConfig['retry'];
   /** How long a broker may take to answer a request; 30 s by default. */
   requestTimeoutMs?: number;
+  /** Is told where brokers are away, in place of the log; it is for whoever gives it to find out that they are back. */
+  outage?: Outage;
 }
+
+/** What the brokers are to an outage. */
+export const KAFKA_PART = 'Kafka';
 
 /** Kafka cannot be reached, or will not let us in. Names the brokers, never a credential. */
 export class KafkaUnavailableError extends Error {
@@ -45,7 +51,7 @@ export function createKafka(options: KafkaOptions): Kafka {
     brokers: [...options.brokers],
     clientId: options.clientId,
     logLevel: kafkajs.logLevel.INFO,
-    logCreator: () => logInto(options.log),
+    logCreator: () => logInto(options),
     ...(options.tls && { ssl: readTls(options.tls) }),
     ...(options.sasl && { sasl: saslOptions(options.sasl) }),
     ...(options.retry && { retry: options.retry }),
@@ -172,13 +178,31 @@ const USUAL =
 const SAID_AGAIN_AFTER_MS = 60_000;
 const MOST_REMEMBERED = 1_000;
 
-function logInto(log: Logger): ReturnType<NonNullable<KafkaConfig['logCreator']>> {
+/** A broker that is away, in the many words that kafkajs has for it. */
+const AWAY =
+  /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|connection (error|timeout)|closed connection|failed to connect|not connected|no broker available|disconnected|timed out|no leader|leadership election|coordinator is not available|restarting the consumer/i;
+
+/** Whether kafkajs failed since a broker does not answer. */
+export function isAway(error: unknown): boolean {
+  return error instanceof Error && error.name.startsWith('KafkaJS') && AWAY.test(error.message);
+}
+
+function logInto({
+  log,
+  outage,
+}: Pick<KafkaOptions, 'log' | 'outage'>): ReturnType<NonNullable<KafkaConfig['logCreator']>> {
   const saidAt = new Map<string, number>();
   return ({ namespace, level, log: { message, timestamp: _timestamp, ...fields } }) => {
     // Rebalances and coordinators that start are daily business, and kafkajs calls them errors.
     const usual = USUAL.test(typeof fields.error === 'string' ? fields.error : message);
-    const ours = usual ? 'debug' : LEVELS[level as keyof typeof LEVELS];
+    const trouble = outage !== undefined && level <= kafkajs.logLevel.WARN;
+    const away = trouble && AWAY.test(`${message} ${String(fields['error'])}`);
+    // What it says of a broker that is away, or begins to answer again, is part of the incident.
+    const told = away || (trouble && outage.isWaiting(KAFKA_PART));
+    const ours = usual || told ? 'debug' : LEVELS[level as keyof typeof LEVELS];
     if (ours === undefined) return;
+    // What a broker that is back again leaves behind is no new incident; a real one is noticed by who asks the brokers.
+    if (away && !saidLately(saidAt, KAFKA_PART)) outage.began(KAFKA_PART, new Error(message));
     const again = level <= kafkajs.logLevel.WARN && !usual && saidLately(saidAt, `${namespace} ${message}`);
     log[again ? 'debug' : ours]({ kafka: namespace, ...fields }, message);
   };

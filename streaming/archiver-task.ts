@@ -1,13 +1,13 @@
 import type { KafkaMessage } from 'kafkajs';
 import pRetry from 'p-retry';
 import { ArchiveFileSweptError } from '../archive/errors.ts';
-import { FORMAT, type LogPlace } from '../archive/file.ts';
+import { type ArchiveFile, FORMAT, type LogPlace } from '../archive/file.ts';
 import { type ArchivePlaces, publishFile } from '../archive/publish.ts';
-import type { ArchiveWriter, RecordBuffer } from '../archive/writer.ts';
+import type { ArchiveWriter, FileRange, RecordBuffer } from '../archive/writer.ts';
 import { parseRecord } from '../attribution/validate.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Outage } from '../platform/outage.ts';
-import { isPassing } from '../platform/passing.ts';
+import { isPassing, isStoragePassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { ArchiveView } from './archive-health.ts';
 import type { FileCommit } from './archive-metrics.ts';
@@ -25,6 +25,8 @@ export interface ArchiveTaskOptions {
   pool: Pool;
   log: Logger;
   outage: Outage;
+  /** Is told where no file can be stored. */
+  trouble: Outage;
   places: ArchivePlaces;
   writer: ArchiveWriter;
   /** Where the log no longer holds what was to be read, begin with what it holds. */
@@ -276,12 +278,12 @@ export class ArchiveTask {
   }
 
   async #archive({ from, to, buffer: gathered, last }: Range): Promise<void> {
-    const { places, writer, onStep } = this.#options;
+    const { writer, onStep } = this.#options;
     const begun = Date.now();
     try {
       const buffer = gathered ?? (await writer.begin());
       try {
-        const file = await publishFile(places, buffer, {
+        const file = await this.#publish(buffer, {
           format: FORMAT,
           topic: this.topic,
           partition: this.partition,
@@ -311,9 +313,36 @@ export class ArchiveTask {
     }
   }
 
+  /** A file that cannot be stored is kept in memory, and reading waits when that is full. */
+  async #publish(buffer: RecordBuffer, range: FileRange): Promise<ArchiveFile> {
+    const { places, trouble } = this.#options;
+    const part = archivePartOf(this.topic, this.partition);
+    try {
+      return await pRetry(
+        () => {
+          if (this.#ended) throw new FencedError(this.#task, this.#epoch);
+          return publishFile(places, buffer, range);
+        },
+        {
+          retries: Infinity,
+          minTimeout: 500,
+          maxTimeout: 5_000,
+          shouldRetry: ({ error }) => isStoragePassing(error),
+          onFailedAttempt: ({ error }) => {
+            if (!isStoragePassing(error)) return;
+            this.#failing ??= { since: Date.now(), error };
+            trouble.began(part, error);
+          },
+        },
+      );
+    } finally {
+      trouble.ended(part);
+    }
+  }
+
   async #commit(file: Parameters<typeof commitFileAgain>[3], mark: RecordMark | null): Promise<void> {
     const { pool, places, outage, onStep } = this.#options;
-    const part = `archive ${this.topic}/${this.partition}`;
+    const part = archivePartOf(this.topic, this.partition);
     let tries = 0;
     try {
       await pRetry(
@@ -341,6 +370,11 @@ export class ArchiveTask {
       outage.ended(part);
     }
   }
+}
+
+/** What a task is to an outage. */
+export function archivePartOf(topic: string, partition: number): string {
+  return `archive ${topic}/${partition}`;
 }
 
 /** Losing a task so is no failure of this process: it may take it again. */

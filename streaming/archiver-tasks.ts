@@ -3,11 +3,14 @@ import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { ArchivePlaces } from '../archive/publish.ts';
 import type { ArchiveWriter } from '../archive/writer.ts';
 import type { Health } from '../platform/health.ts';
-import { Outage } from '../platform/outage.ts';
+import { KAFKA_PART } from '../platform/kafka.ts';
+import { Outage, type OutageWords } from '../platform/outage.ts';
+import { isPassing } from '../platform/passing.ts';
 import { healthOfArchive, type ArchiveView } from './archive-health.ts';
 import type { ArchiverOptions } from './archiver.ts';
-import { ArchiveTask, mayRetake } from './archiver-task.ts';
+import { archivePartOf, ArchiveTask, mayRetake } from './archiver-task.ts';
 import { RecordsLostError, TopicRecreatedError } from './errors.ts';
+import type { TasksSeen } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
 /** A task that another process took is taken back after this long, where the group still gives it to us. */
@@ -18,6 +21,12 @@ const STRIDE = 1_000;
 const WAIT_MS = 200;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
 const STUCK_AFTER_MS = 60_000;
+/** Who is told to stop waits this long for the last files. */
+const SETTLE_MS = 10_000;
+const STORAGE_WORDS: OutageWords = {
+  began: 'the archive cannot be stored: waiting, nothing is lost',
+  ended: 'the archive is stored again, going on',
+};
 
 /** When a file is rolled; whichever comes first. */
 export interface RollLimits {
@@ -34,8 +43,9 @@ type Bounds = () => Promise<ReadonlyMap<string, readonly LogBounds[]>>;
 
 /** The archive tasks of this process, and what the consumer does with each of their partitions. */
 export class ArchiveTaskSet {
-  readonly #options: ArchiverOptions;
+  readonly #options: ArchiverOptions & { lookMs: number };
   readonly #outage: Outage;
+  readonly #trouble: Outage;
   readonly #limits: RollLimits;
   readonly #places: ArchivePlaces;
   readonly #writer: ArchiveWriter;
@@ -51,11 +61,15 @@ export class ArchiveTaskSet {
   #targets: ReadonlyMap<string, number> = new Map();
   #stopping = false;
   readonly #ending = new Set<Promise<void>>();
+  /** When the group last gave us partitions; when Kafka last said where its logs end, and why it does not now. */
+  #assignedAt: number | null = null;
+  #ends: TasksSeen['ends'] = { seenAt: Date.now(), fault: null };
+  #looking = false;
   onProgress: () => void = () => {};
   onFatal: (error: Error) => void = () => {};
 
   constructor(
-    options: ArchiverOptions,
+    options: ArchiverOptions & { outage: Outage; lookMs: number },
     limits: RollLimits,
     places: ArchivePlaces,
     writer: ArchiveWriter,
@@ -63,7 +77,8 @@ export class ArchiveTaskSet {
     bounds: Bounds,
   ) {
     this.#options = options;
-    this.#outage = new Outage(options.log);
+    this.#outage = options.outage;
+    this.#trouble = new Outage(options.log, STORAGE_WORDS);
     this.#limits = limits;
     this.#places = places;
     this.#writer = writer;
@@ -75,6 +90,8 @@ export class ArchiveTaskSet {
   assign(assignment: Record<string, number[]>): void {
     const names = Object.entries(assignment).flatMap(([topic, numbers]) => numbers.map((n) => nameOf(topic, n)));
     this.#generation++;
+    this.#assignedAt = Date.now();
+    for (const name of this.#assigned.keys()) if (!names.includes(name)) this.#outage.ended(partOf(name));
     this.#assigned = new Map(names.map((name) => [name, this.#generation]));
     for (const [name, task] of this.#tasks) {
       if (this.#assigned.has(name)) {
@@ -85,7 +102,7 @@ export class ArchiveTaskSet {
       }
     }
     const fresh = names.filter((name) => !this.#tasks.has(name));
-    for (const name of fresh) this.#consumer.pause([placeOf(name)]);
+    for (const name of fresh) this.#ask(() => this.#consumer.pause([placeOf(name)]));
     this.#options.log.info({ partitions: assignment }, 'partitions assigned');
     void this.#take(fresh, this.#generation);
   }
@@ -127,13 +144,26 @@ export class ArchiveTaskSet {
   }
 
   tick(): void {
+    if (this.#outage.isWaiting(KAFKA_PART) && !this.#looking) {
+      this.#looking = true;
+      void this.noteEnds()
+        .catch(() => {})
+        .finally(() => (this.#looking = false));
+    }
     this.#rollWhereDue();
   }
 
   /** Looks where the logs end: a partition that is read to its end and stays so is complete some time. */
   async noteEnds(): Promise<void> {
     const asked = performance.now();
-    const bounds = await this.#bounds();
+    const waiting = this.#outage.isWaiting(KAFKA_PART);
+    const bounds = await this.#bounds().catch((error: unknown) => {
+      this.#ends.fault = errorOf(error);
+      this.#outage.began(KAFKA_PART, error);
+      throw error;
+    });
+    this.#ends = { seenAt: Date.now(), fault: null };
+    if (waiting) this.#outage.ended(KAFKA_PART);
     for (const task of this.#tasks.values()) {
       const end = bounds.get(task.topic)?.[task.partition]?.next;
       if (end !== undefined) await task.noteEnd(end, performance.now() - asked);
@@ -146,7 +176,16 @@ export class ArchiveTaskSet {
   }
 
   health(): Health {
-    const health = healthOfArchive(this.views(), this.#limits.ms, Date.now());
+    const health = healthOfArchive({
+      views: this.views(),
+      untaken: [...this.#assigned.keys()].filter((name) => !this.#tasks.has(name)),
+      assignedAt: this.#assignedAt,
+      ends: this.#ends,
+      rollMs: this.#limits.ms,
+      lookMs: this.#options.lookMs,
+      now: Date.now(),
+      stalledAfterMs: this.#options.stalledAfterMs,
+    });
     return { ...health, ready: this.#generation > 0 && this.#tasks.size === this.#assigned.size };
   }
 
@@ -154,7 +193,9 @@ export class ArchiveTaskSet {
   async settle(): Promise<void> {
     this.#stopping = true;
     // A roll that is under way comes first, then what was read since.
-    await Promise.all([...this.#tasks.values()].map((task) => task.roll()));
+    const rolls = Promise.all([...this.#tasks.values()].map((task) => task.roll()));
+    // While a server is away nothing can be committed, and nothing is lost: it is read again.
+    await Promise.race([rolls, sleep(SETTLE_MS, undefined, { ref: false })]);
   }
 
   /** Resolves when all memory is free. */
@@ -186,6 +227,7 @@ export class ArchiveTaskSet {
           pool: this.#options.pool,
           log: this.#options.log,
           outage: this.#outage,
+          trouble: this.#trouble,
           places: this.#places,
           writer: this.#writer,
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
@@ -201,13 +243,22 @@ export class ArchiveTaskSet {
           this.#end(task);
           continue;
         }
+        this.#outage.ended(partOf(name));
         this.#tasks.set(name, task);
         this.#options.metrics?.tookTask();
         this.#seek(task);
-        this.#consumer.resume([placeOf(name)]);
+        this.#ask(() => this.#consumer.resume([placeOf(name)]));
       }
     } catch (error) {
-      this.onFatal(errorOf(error));
+      if (!(error instanceof Error) || (isOurs(error) && !isPassing(error))) {
+        this.onFatal(errorOf(error));
+        return;
+      }
+      // Kafka or Postgres is away: the group still counts on us for these.
+      for (const name of names.filter((each) => current(each) && !this.#tasks.has(each))) {
+        this.#outage.began(partOf(name), error);
+        this.#retake(name, RETAKE_AFTER_MS);
+      }
     }
   }
 
@@ -228,7 +279,7 @@ export class ArchiveTaskSet {
   #retake(name: string, afterMs: number): void {
     const generation = this.#assigned.get(name);
     if (generation === undefined) return;
-    this.#consumer.pause([placeOf(name)]);
+    this.#ask(() => this.#consumer.pause([placeOf(name)]));
     setTimeout(() => {
       if (this.#assigned.get(name) === generation) void this.#take([name], generation);
     }, afterMs).unref();
@@ -300,7 +351,16 @@ export class ArchiveTaskSet {
   }
 
   #seek({ topic, partition, position }: ArchiveTask): void {
-    this.#consumer.seek({ topic, partition, offset: String(position) });
+    this.#ask(() => this.#consumer.seek({ topic, partition, offset: String(position) }));
+  }
+
+  /** Between a crash of the consumer and its restart there is nobody to ask; the next assignment sets everything anew. */
+  #ask(what: () => void): void {
+    try {
+      what();
+    } catch (error) {
+      if (isOurs(error)) throw error;
+    }
   }
 }
 
@@ -312,6 +372,11 @@ export function nameOf(topic: string, partition: number): string {
 function placeOf(name: string): { topic: string; partitions: [number] } {
   const slash = name.lastIndexOf('/');
   return { topic: name.slice(0, slash), partitions: [Number(name.slice(slash + 1))] };
+}
+
+function partOf(name: string): string {
+  const { topic, partitions } = placeOf(name);
+  return archivePartOf(topic, partitions[0]);
 }
 
 /** Errors that end the process with their own words; what kafkajs throws is its to handle. */

@@ -8,6 +8,7 @@ import { removeOrphans } from '../archive/orphans.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
 import type { Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
+import { Outage } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
@@ -51,6 +52,10 @@ export interface ArchiverOptions extends TopicSettings {
   /** How often it is looked where the logs end; half a minute by default. */
   lookMs?: number;
   metrics?: ArchiveMetrics;
+  /** What tells of servers that are away, and was given to `kafka`, too; one of its own by default. */
+  outage?: Outage;
+  /** What has something to do and gets nothing done for so long does not get on; half a minute by default. */
+  stalledAfterMs?: number;
 }
 
 export interface Archiver {
@@ -84,7 +89,9 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   const consumer = createGroupConsumer(kafka, groupId, options.sessionTimeoutMs);
   const bounds = () => fetchBounds(admin, topics.names);
   const limits = { ...ROLL_LIMITS, ...options.roll };
-  const tasks = new ArchiveTaskSet(options, limits, { storage, prefix, scratch }, writer, consumer, bounds);
+  const { outage = new Outage(log), lookMs = LOOK_MS } = options;
+  const told = { ...options, outage, lookMs };
+  const tasks = new ArchiveTaskSet(told, limits, { storage, prefix, scratch }, writer, consumer, bounds);
   options.metrics?.watch(() => tasks.views());
 
   const sweeping = removeOrphans(storage, prefix, pool).then(
@@ -98,13 +105,17 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   };
   const noteEnds = () => tasks.noteEnds().catch(unlessPassing);
   const heedWanted = async () => {
-    const wanted = await readWanted(pool);
+    const wanted = await readWanted(pool).catch((error: unknown) => {
+      if (error instanceof Error && isPassing(error)) outage.began('archive', error);
+      throw error;
+    });
+    outage.ended('archive');
     tasks.rollAt(
       new Map(wanted.map(({ topic, partition, wanted_offset: offset }) => [nameOf(topic, partition), offset])),
     );
   };
   const ticker = setInterval(() => tasks.tick(), TICK_MS);
-  const looker = setInterval(() => void noteEnds(), options.lookMs ?? LOOK_MS);
+  const looker = setInterval(() => void noteEnds(), lookMs);
   const asker = setInterval(() => void heedWanted().catch(unlessPassing), WANTED_MS);
   const life: Lifecycle = new Lifecycle(async () => {
     clearInterval(ticker);

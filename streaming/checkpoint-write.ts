@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import pRetry from 'p-retry';
 import type { Chunk } from '../attribution/facts/chunk.ts';
 import { SEGMENT_RECORDS, writeSegment } from '../attribution/facts/segment.ts';
+import type { Outage } from '../platform/outage.ts';
+import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
 import { seal, type CheckpointHead, type SavedSegment, type SavedString } from './checkpoint-format.ts';
 import type { OnStep } from './commit.ts';
 import { FencedError } from './errors.ts';
-import { registerCheckpoint } from './sql/register-checkpoint.ts';
+import { type NewCheckpoint, registerCheckpoint } from './sql/register-checkpoint.ts';
 import { finiteOrNull, type StateCut } from './task-state.ts';
 
 /** Entries of a dictionary that are made JSON at a time. */
@@ -16,6 +19,7 @@ const ENTRIES = 2_000;
 /** Where the checkpoints of a task stand. */
 export interface CheckpointPlace {
   pool: Pool;
+  outage: Outage;
   storage: Storage;
   /** The task's objects: `checkpoints/<installation>/<task>/`. */
   prefix: string;
@@ -118,16 +122,37 @@ export async function writeCheckpoint(
   const { storage, epoch } = place;
   const stored = await storeCheckpoint(place, cut, written, signal, onStep);
   signal.throwIfAborted();
-  const old = await registerCheckpoint(place.pool, place.task, epoch, {
-    offsets: Object.fromEntries(cut.topics.map((topic, index) => [topic, cut.next[index]])),
-    ...stored,
-  });
+  const offsets = Object.fromEntries(cut.topics.map((topic, index) => [topic, cut.next[index]]));
+  const old = await registerAgain(place, { offsets, ...stored }, signal);
   if (old === null) throw new FencedError(place.task, epoch);
   await onStep('registered');
   for (const key of old) await storage.delete(key);
   await onStep('old removed');
   const { records, bytes, newBytes } = stored;
   return { records, bytes, newBytes };
+}
+
+/** While Postgres is away, what was stored waits for its row: nothing is told of it but that Postgres is away. */
+async function registerAgain(
+  { pool, outage, task, epoch }: CheckpointPlace,
+  checkpoint: NewCheckpoint,
+  signal: AbortSignal,
+): Promise<string[] | null> {
+  const part = `checkpoint of task ${task}`;
+  try {
+    return await pRetry(() => registerCheckpoint(pool, task, epoch, checkpoint), {
+      retries: Infinity,
+      minTimeout: 100,
+      maxTimeout: 5_000,
+      signal,
+      shouldRetry: ({ error }) => isPassing(error),
+      onFailedAttempt: ({ error }) => {
+        if (isPassing(error)) outage.began(part, error);
+      },
+    });
+  } finally {
+    outage.ended(part);
+  }
 }
 
 /** The head as JSON, in parts, since a dictionary can be large. */

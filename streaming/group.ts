@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import { isAway } from '../platform/kafka.ts';
 import { copartitionAssigner } from './assigner.ts';
 import type { SourceTopics } from './topics.ts';
 
@@ -113,7 +114,10 @@ export async function joinGroup(
   tasks.onProgress = () => (crashes = 0);
   tasks.onFatal = (error) => life.fail(error);
   consumer.on(consumer.events.CRASH, ({ payload }) => {
-    if (!life.stopping && (!payload.restart || ++crashes >= MOST_CRASHES)) life.fail(payload.error);
+    if (life.stopping) return;
+    // Brokers that are away are waited for, as Postgres is; health says so.
+    const waits = payload.restart && isAway(payload.error);
+    if (!waits && (!payload.restart || ++crashes >= MOST_CRASHES)) life.fail(payload.error);
   });
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => tasks.assign(payload.memberAssignment));
   // kafkajs passes over a fetch without any record for us (transaction markers); the position must follow.

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka, Producer } from 'kafkajs';
-import { createProducer } from '../platform/kafka.ts';
+import { createProducer, isAway } from '../platform/kafka.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Outage } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
@@ -72,7 +72,7 @@ export class DeadLetterRelay {
         this.#outage.ended('relay');
       } catch (error) {
         // Letters are safe in their table: whatever is wrong now, they are relayed when it is over.
-        if (error instanceof Error && isPassing(error)) this.#outage.began('relay', error);
+        if (error instanceof Error && (isPassing(error) || isAway(error))) this.#outage.began('relay', error);
         else if (!faulty) this.#log.warn({ err: error, topic: this.#topic }, 'cannot relay dead letters, trying again');
         faulty = true;
       }

@@ -7,6 +7,7 @@ import type { Pool } from '../platform/postgres.ts';
 import { findInstallation } from '../archive/manifest.ts';
 import type { Storage } from '../platform/storage.ts';
 import { waitUntilCaughtUp } from './caught-up.ts';
+import { CHECKPOINT_WORDS } from './checkpoints.ts';
 import type { OnStep } from './commit.ts';
 import { createGroupConsumer, joinGroup, Lifecycle } from './group.ts';
 import { DeadLetterRelay } from './relay.ts';
@@ -17,7 +18,6 @@ import { TaskSet } from './task-set.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
 
 const TICK_MS = 500;
-/** How often Kafka is asked where the logs end. */
 const LOOK_MS = 5_000;
 
 export interface SpeedLayerOptions extends TopicSettings {
@@ -35,6 +35,12 @@ export interface SpeedLayerOptions extends TopicSettings {
   /** So soon partitions that a topic has gained are found; 30 s by default. */
   metadataMaxAgeMs?: number;
   metrics?: SpeedMetrics;
+  /** What tells of servers that are away, and was given to `kafka`, too; one of its own by default. */
+  outage?: Outage;
+  /** How often Kafka is asked where the logs end; 5 s by default. */
+  lookMs?: number;
+  /** What has something to do and gets nothing done for so long does not get on; half a minute by default. */
+  stalledAfterMs?: number;
 }
 
 export interface SpeedLayer {
@@ -70,10 +76,11 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     options.sessionTimeoutMs,
     options.metadataMaxAgeMs,
   );
-  const outage = new Outage(log);
+  const outage = options.outage ?? new Outage(log);
   const relay = await DeadLetterRelay.start(kafka, pool, options.dlqTopic, log, outage);
   const checkpoints = options.checkpoints && {
     ...options.checkpoints,
+    trouble: new Outage(log, CHECKPOINT_WORDS),
     installation: await findInstallation(pool),
   };
   const tasks = new TaskSet({ ...options, outage, checkpoints }, topics.names, consumer, () =>
@@ -81,7 +88,7 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
   );
 
   options.metrics?.watch(() => tasks.views(), pool);
-  const looker = setInterval(() => void tasks.noteEnds(), LOOK_MS);
+  const looker = setInterval(() => void tasks.noteEnds(), options.lookMs ?? LOOK_MS);
   const ticker = setInterval(() => tasks.tick(), TICK_MS);
   const life = new Lifecycle(async () => {
     clearInterval(ticker);

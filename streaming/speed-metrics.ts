@@ -198,6 +198,14 @@ export class SpeedMetrics {
     ofTasks('whence_facts', 'Facts held in memory', ({ facts }) => facts);
     ofTasks('whence_facts_bytes', 'Memory of the facts held and their index', ({ factBytes }) => factBytes);
     ofTasks('whence_records_uncommitted', 'Records read and not committed', ({ pending }) => pending);
+    ofTasks(
+      'whence_checkpoint_age_seconds',
+      'How old the newest checkpoint of a task is, or, where it has written none, how long it has had the task',
+      ({ checkpoint }) => (checkpoint === null ? null : (Date.now() - checkpoint.at) / 1000),
+    );
+    ofTasks('whence_checkpoint_failing', '1 where the last checkpoint could not be written', ({ checkpoint }) =>
+      checkpoint === null ? null : Number(checkpoint.failing !== null),
+    );
     addGauge(
       registry,
       {

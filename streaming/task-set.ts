@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { Health } from '../platform/health.ts';
+import { KAFKA_PART } from '../platform/kafka.ts';
 import { isPassing } from '../platform/passing.ts';
 import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import type { SpeedMetrics } from './speed-metrics.ts';
@@ -19,7 +20,10 @@ const RELIEF_MS = 500;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
 const STUCK_AFTER_MS = 60_000;
 
-type TaskSetOptions = Pick<TaskOptions, 'policy' | 'pool' | 'log' | 'outage' | 'onStep' | 'checkpoints'> & {
+type TaskSetOptions = Pick<
+  TaskOptions,
+  'policy' | 'pool' | 'log' | 'outage' | 'onStep' | 'checkpoints' | 'stalledAfterMs'
+> & {
   acceptDataLoss?: boolean;
   metrics?: SpeedMetrics;
 };
@@ -44,6 +48,7 @@ export class TaskSet {
   readonly #begunAt = Date.now();
   #endsAt = Date.now();
   #endsFault: Error | null = null;
+  #look: Promise<void> | null = null;
   onProgress: () => void = () => {};
   onFatal: (error: Error) => void = () => {};
 
@@ -107,6 +112,7 @@ export class TaskSet {
   }
 
   tick(): void {
+    if (this.#options.outage.isWaiting(KAFKA_PART)) void this.noteEnds();
     for (const task of this.#tasks.values()) {
       task.tick();
       if (task.anyWaiting && !task.full) void this.#readOn(task, () => Promise.resolve(!task.full && !task.ended));
@@ -128,11 +134,19 @@ export class TaskSet {
       assignedAt: this.#assignedAt,
       ends: { seenAt: this.#endsAt, fault: this.#endsFault },
       now: Date.now(),
+      stalledAfterMs: this.#options.stalledAfterMs,
     });
   }
 
-  /** Asks Kafka where the logs end: a consumer that hangs does not hear of what comes. */
+  /** Asks Kafka where the logs end: a consumer that hangs does not hear of what comes. One look at a time. */
   async noteEnds(): Promise<void> {
+    this.#look ??= this.#lookAtEnds().finally(() => (this.#look = null));
+    return this.#look;
+  }
+
+  async #lookAtEnds(): Promise<void> {
+    const { outage } = this.#options;
+    const waiting = outage.isWaiting(KAFKA_PART);
     try {
       const bounds = await this.#bounds();
       for (const task of this.#tasks.values()) {
@@ -142,8 +156,10 @@ export class TaskSet {
       }
       this.#endsAt = Date.now();
       this.#endsFault = null;
+      if (waiting) outage.ended(KAFKA_PART);
     } catch (error) {
       this.#endsFault = error instanceof Error ? error : new Error(String(error));
+      outage.began(KAFKA_PART, error);
     }
   }
 
@@ -179,6 +195,7 @@ export class TaskSet {
           recreated: this.#recreated.get(number) ?? new Set(),
           onStep: this.#options.onStep,
           checkpoints: this.#options.checkpoints,
+          stalledAfterMs: this.#options.stalledAfterMs,
           onCommit: (commit) => {
             this.#options.metrics?.committed(number, commit);
             this.#recreated.delete(number);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { KafkaMessage } from 'kafkajs';
 import pRetry from 'p-retry';
 import type { Policy } from '../attribution/policy.ts';
+import { spell, STALLED_AFTER_MS } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Outage } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
@@ -50,6 +51,8 @@ export interface TaskOptions {
   onStep?: OnStep;
   /** Where checkpoints stand; without it none are made, and state is rebuilt from the log. */
   checkpoints?: CheckpointOptions;
+  /** A commit that takes longer is told of; half a minute by default. */
+  stalledAfterMs?: number;
 }
 
 /** What a commit was, for whoever counts. */
@@ -91,6 +94,7 @@ export class Task {
   readonly #offers: ({ messages: readonly KafkaMessage[]; next: number; end: number } | null)[];
   #watermark: number | null = null;
   #commit: Promise<void> | null = null;
+  #commitBegunAt = 0;
   #timer: NodeJS.Timeout | null = null;
   #ended = false;
   /** Kafka timestamps of a sample of what was read since the last commit. */
@@ -142,6 +146,7 @@ export class Task {
       ? new Checkpoints(options.checkpoints, {
           pool,
           log,
+          outage: options.outage,
           task: number,
           epoch: taken.epoch,
           policy,
@@ -290,6 +295,8 @@ export class Task {
       factBytes: this.#state.heldBytes,
       progressAt: this.#progressAt,
       failing: this.#failing,
+      committingSince: this.#commit === null ? null : this.#commitBegunAt,
+      checkpoint: this.#checkpoints?.view() ?? null,
     };
   }
 
@@ -322,6 +329,11 @@ export class Task {
 
   /** Looks after what time brings: quiet topics let the watermark go on; old facts leave. */
   tick(): void {
+    const { outage, stalledAfterMs = STALLED_AFTER_MS } = this.#options;
+    const takes = Date.now() - this.#commitBegunAt;
+    if (!this.#ended && this.#commit !== null && takes > stalledAfterMs) {
+      outage.began(partOf(this.number), new Error(`a commit takes more than ${spell(stalledAfterMs)}`));
+    }
     if (this.#ended || this.recovering || this.#commit !== null) return;
     const moved = this.#options.topics.some((name, topic) => {
       return this.#state.position(topic) !== (this.#committed[name]?.next ?? 0);
@@ -340,6 +352,7 @@ export class Task {
     // The end of a commit may have begun the next: never two at once.
     while (this.#commit !== null) await this.#commit;
     if (this.#ended || this.recovering) return undefined;
+    this.#commitBegunAt = Date.now();
     this.#commit = this.#commitDelta(settle).finally(() => {
       this.#commit = null;
       this.commitSoon();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isPassing } from '../../platform/passing.ts';
+import { isPassing, isStoragePassing } from '../../platform/passing.ts';
 
 const withCode = (code: string) => Object.assign(new Error('said by the server'), { code });
 
@@ -32,4 +32,21 @@ test.each([
 test('a connection that ended under a query passes, though it has no code', () => {
   expect(isPassing(new Error('Connection terminated unexpectedly'))).toBe(true);
   expect(isPassing(new Error('the plays do not add up'))).toBe(false);
+});
+
+test.each([
+  ['a full disk', withCode('ENOSPC'), true],
+  ['a full disk, as DuckDB says it', new Error('IO Error: Could not write file "x": No space left on device'), true],
+  ['a disk that was mounted read-only', withCode('EROFS'), true],
+  ['a store that is away', withCode('ECONNREFUSED'), true],
+  [
+    'a store that has too much to do',
+    Object.assign(new Error('Slow down'), { $metadata: { httpStatusCode: 503 } }),
+    true,
+  ],
+  ['a folder that is gone', withCode('ENOENT'), false],
+  ['a folder that is not ours', withCode('EACCES'), false],
+  ['a bucket that is not ours', Object.assign(new Error('denied'), { $metadata: { httpStatusCode: 403 } }), false],
+])('of the storage, %s', (_, error, passes) => {
+  expect(isStoragePassing(error)).toBe(passes);
 });

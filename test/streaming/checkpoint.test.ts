@@ -3,9 +3,13 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../platform/log.ts';
+import { Outage } from '../../platform/outage.ts';
 import { openLocalStorage } from '../../platform/storage.ts';
+import { sweepCheckpoints } from '../../streaming/checkpoint-sweep.ts';
 import { RecordsLostError } from '../../streaming/errors.ts';
 import type { SpeedLayerOptions } from '../../streaming/speed-layer.ts';
+import { crashAt } from './crash-at.ts';
 import { createSilentLayer } from './layer.ts';
 import { expectServed } from './served.ts';
 import { expectLedger, simulated, startStack, World } from './world.ts';
@@ -89,6 +93,34 @@ test('the two newest checkpoints and nothing else stand in the storage', async (
   await world.end();
 });
 
+test('what killed processes left goes with the first checkpoint of the next; nothing of a later owner, or that has no epoch, goes', async () => {
+  const world = await World.create(stack, 'swept', 1);
+  await world.publish(simulated(20, 1, 46).lines);
+  for (const step of ['segment written', 'head written'] as const) {
+    expect(await crashAt(world, step, 1)).toBe(`dying at: ${step}`);
+    await world.publish([line(step)]);
+  }
+  const storage = await openLocalStorage(world.dataDir);
+  const left = await storage.list('checkpoints/');
+  expect(left.length).toBeGreaterThanOrEqual(3);
+  expect(await rowsOf(world)).toEqual([]);
+  const [prefix] = left[0].split(/(?<=\/0\/)/);
+  const others = [`${prefix}99/records-later`, `${prefix}unknown`];
+  for (const key of others) await storage.put(key, Buffer.from('x'));
+  await readAll(world, 1);
+  const rows = await rowsOf(world);
+  const named = [...rows.flatMap((row) => row.objects), ...others];
+  expect(await storage.list('checkpoints/')).toEqual([...new Set(named)].sort());
+  // A zombie that is at it when the task is another's by now finds nothing to remove.
+  await world.pool.query('delete from whence.speed_checkpoints');
+  const place = { pool: world.pool, outage: new Outage(silentLogger()), storage, prefix, task: 0, policy: '' };
+  const [epoch] = await world.epochs();
+  expect(await sweepCheckpoints({ ...place, epoch: epoch + 1 })).toBe(0);
+  expect(await sweepCheckpoints({ ...place, epoch: epoch - 1 })).toBe(0);
+  expect(await storage.list('checkpoints/')).toHaveLength(new Set(named).size);
+  await world.end();
+});
+
 describe('a checkpoint that cannot be used', () => {
   test('falls back to the one before it, then to the log, and says so', async () => {
     const world = await World.create(stack, 'fallback', 1);
@@ -108,7 +140,8 @@ describe('a checkpoint that cannot be used', () => {
     await world.publish(lines.slice(half));
     const missing = await readAll(world, 1);
     expect(missing[0]).toMatch(/^cannot use a checkpoint, reading the log again instead: There is no object /);
-    expect(missing).toHaveLength(1);
+    // What only that one named is needed no more.
+    expect(missing.slice(1)).toEqual(['removed objects that no checkpoint needs']);
     await expectServed(world.pool, await world.readLog());
     await world.end();
   });

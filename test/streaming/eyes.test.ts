@@ -19,6 +19,8 @@ const task: TaskView = {
   factBytes: 0,
   progressAt: NOW - 42_000,
   failing: null,
+  committingSince: null,
+  checkpoint: null,
 };
 const seen: TasksSeen = {
   tasks: [task],

@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createKafka } from '../../platform/kafka.ts';
-import { createLogger } from '../../platform/log.ts';
 import {
   RecordsLostError,
   TopicRecreatedError,
@@ -295,40 +293,4 @@ describe('where the log is not what it was, the stream stops and says what to do
     await layer.caughtUp();
     await layer.stop();
   }
-});
-
-test('a Postgres that is away for a while is waited for, nothing is lost, and the log has a line for its begin and its end', async () => {
-  const world = await World.create(stack, 'weather');
-  const lines: { level: number; msg: string }[] = [];
-  const destination = { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) };
-  const log = createLogger({ name: 'test', level: 'info', secrets: [], destination });
-  const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'whence-test', log });
-  const layer = await createSilentLayer(world, { log, kafka });
-  const profiles = Array.from({ length: 12 }, (_, i) => `p${i}`);
-  const ofAll = (event: object) =>
-    profiles.map((profile) => JSON.stringify({ ...event, event_id: profile, profile_id: profile }));
-  await world.publish(ofAll(impression));
-  const before = lines.length;
-  await stack.postgres.kill();
-  await world.publish(ofAll(playback));
-  await sleep(4_000);
-  await stack.restart('postgres');
-  await layer.caughtUp();
-  for (;;) {
-    const { rows } = await world.pool.query('select sop_impression_id from whence.plays').catch(() => ({ rows: [] }));
-    if (rows.length === profiles.length) break;
-    await sleep(50);
-  }
-  const said = () => lines.slice(before).map(({ level, msg }) => [level, msg]);
-  while (!said().some(([level]) => level === 30)) await sleep(50);
-  await layer.stop();
-  expect(said()).toEqual([
-    [40, 'a server is away: waiting for it, nothing is lost'],
-    [30, 'the server is back, going on'],
-  ]);
-  const { rows } = await world.pool.query('select sum(consumed)::int as n from whence.ledger');
-  expect(rows[0].n).toBe(2 * profiles.length);
-  const { rows: tasks } = await world.pool.query('select task from whence.speed_tasks where offsets <> $1', ['{}']);
-  expect(tasks).toHaveLength(3);
-  await world.end();
 });
