@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { accepts } from '../local/ports.ts';
 import { DEFAULT_PORTS } from '../local/stack-parts.ts';
 import { silentLogger } from '../platform/log.ts';
@@ -11,6 +11,7 @@ import type { DatasetOutcome } from '../activities/dataset-activities.ts';
 import { ask, CORRECTED_PLAY, CORRECTIONS, type Row, TOP_ROWS } from './demo-answers.ts';
 import { DemoProcesses } from './demo-processes.ts';
 import { measureFreshness, watchStream } from './demo-stream.ts';
+import { wholeNumberFrom } from './option-values.ts';
 import { grouped, print, table } from './output.ts';
 
 interface Options {
@@ -40,9 +41,9 @@ export function demoCommand(): Command {
       'the whole job in two minutes: real servers, some days of events, live answers, corrections, a dataset, a schedule. It has ' +
         'data and servers of its own, which it leaves running',
     )
-    .option('--profiles <n>', 'how many profiles watch', positive, 1_500)
-    .option('--days <n>', 'how many days', positive, 3)
-    .option('--seed <n>', 'another seed is another stream', positive, 7)
+    .option('--profiles <n>', 'how many profiles watch', wholeNumberFrom(1), 1_500)
+    .option('--days <n>', 'how many days', wholeNumberFrom(1), 3)
+    .option('--seed <n>', 'another seed is another stream', wholeNumberFrom(1), 7)
     .option('--exit', 'stop everything at the end')
     .option('--stop', 'only stop what an earlier demo left running')
     .action(run);
@@ -234,10 +235,4 @@ function countLines(file: string): number {
   let lines = 0;
   for (const byte of fs.readFileSync(file)) if (byte === 10) lines++;
   return lines;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('Expected a whole number of at least 1.');
-  return value;
 }

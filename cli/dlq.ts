@@ -11,6 +11,7 @@ import {
 } from '../observe/dead-letters.ts';
 import { replayDeadLetters } from '../send/replay.ts';
 import { UsageError } from './failure.ts';
+import { day, wholeNumberFrom } from './option-values.ts';
 import { grouped, print, printable, printJson, table } from './output.ts';
 import { withDatabase, withDatabaseAndKafka } from './servers.ts';
 
@@ -51,7 +52,7 @@ export function dlqCommand(): Command {
 function listCommand(): Command {
   return withFilter(new Command('list'))
     .description('how many there are by reason, and the latest of them')
-    .option('--limit <n>', 'how many are shown; the counts are of all', wholeNumber, 20)
+    .option('--limit <n>', 'how many are shown; the counts are of all', wholeNumberFrom(0, 100_000), 20)
     .action((options: ListOptions) => list(options));
 }
 
@@ -64,7 +65,7 @@ function countCommand(): Command {
 function showCommand(): Command {
   return new Command('show')
     .description('one of them, whole')
-    .argument('<id>', 'its number, as "dlq list" says it', wholeNumber)
+    .argument('<id>', 'its number, as "dlq list" says it', wholeNumberFrom(0))
     .option('--raw', 'only its value, byte for byte')
     .option('--json', 'print JSON')
     .action((id: number, options: { raw?: true; json?: true }) => show(id, options));
@@ -92,7 +93,7 @@ function withFilter(command: Command): Command {
     .option('--day <day>', 'only those of this UTC day (of the event; of arrival where it has none), YYYY-MM-DD', day)
     .option('--from <day>', 'only those of this day or a later one', day)
     .option('--to <day>', 'only those of this day or an earlier one', day)
-    .option('--partition <n>', 'only those that came from this partition', wholeNumber)
+    .option('--partition <n>', 'only those that came from this partition', wholeNumberFrom(0, 100_000))
     .option('--field <field>', 'only those where this field is wrong, as origin.surface')
     .option('--json', 'print JSON');
 }
@@ -230,17 +231,4 @@ function bytesAs(name: string, bytes: Buffer | null): Record<string, string | nu
 function reason(text: string): string {
   if (REJECTION_REASONS.some((known) => known === text)) return text;
   throw new InvalidArgumentError(`Expected one of ${REJECTION_REASONS.join(', ')}.`);
-}
-
-function day(text: string): string {
-  const time = Date.parse(`${text}T00:00:00Z`);
-  if (/^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(time) && new Date(time).toISOString().startsWith(text))
-    return text;
-  throw new InvalidArgumentError('Expected a day that exists, as YYYY-MM-DD.');
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value <= 100_000) return value;
-  throw new InvalidArgumentError('Expected a whole number from 0 to 100000.');
 }

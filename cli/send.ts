@@ -1,11 +1,12 @@
 import fs from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { resolveAddresses } from '../local/addresses.ts';
 import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { readSettings } from '../platform/settings.ts';
 import { shutdownSignal } from '../platform/shutdown.ts';
 import { COMPRESSIONS, sendLines, type Compression, type Input, type SendResult } from '../send/send.ts';
 import { UsageError } from './failure.ts';
+import { linesASecond } from './option-values.ts';
 import { grouped, print, printJson, say } from './output.ts';
 import { commandLog, PATIENCE } from './servers.ts';
 import { startProgress } from './send-progress.ts';
@@ -31,7 +32,7 @@ export function sendCommand(): Command {
     .addOption(
       new Option('--compression <codec>', 'of the records on Kafka').choices(Object.keys(COMPRESSIONS)).default('lz4'),
     )
-    .option('--rate <n>', 'lines a second (default: as fast as it goes)', positive)
+    .option('--rate <n>', 'lines a second (default: as fast as it goes)', linesASecond)
     .option('--json', 'print the summary as JSON')
     .addHelpText(
       'after',
@@ -133,10 +134,4 @@ function report(result: SendResult, seconds: number, json: boolean): void {
   for (const { source, bytes } of notSent.slice(0, NAMED_REFUSALS))
     print(`    ${source.input}:${source.line} (${grouped(bytes)} bytes)`);
   if (notSent.length > NAMED_REFUSALS) print('    …');
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (/^\d*\.?\d+$/.test(text) && value > 0) return value;
-  throw new InvalidArgumentError('Give a number of lines a second greater than 0, as 5000 or 0.5.');
 }

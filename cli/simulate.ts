@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { LineFile } from '../simulator/line-file.ts';
 import { type LedgerFile, simulate } from '../simulator/simulate.ts';
 import { UsageError } from './failure.ts';
+import { day, linesASecond, wholeNumberFrom } from './option-values.ts';
 
 const DAY = 86_400_000;
 
@@ -24,11 +25,11 @@ interface Options {
 export function simulateCommand(): Command {
   return new Command('simulate')
     .description('write a lifelike stream of events as NDJSON, in delivery order, with a ledger of what it injected')
-    .option('--profiles <n>', 'how many profiles watch', wholeNumber(1, 10_000_000), 1_000)
-    .option('--days <n>', 'how many whole UTC days', wholeNumber(1, 3_660), 1)
-    .option('--seed <n>', 'the same seed and options give the same bytes', wholeNumber(0, Number.MAX_SAFE_INTEGER), 1)
-    .option('--from <date>', 'first day, YYYY-MM-DD (default: the range ends yesterday)', day)
-    .option('--rate <n>', 'lines a second, in real time (default: as fast as it goes)', positive)
+    .option('--profiles <n>', 'how many profiles watch', wholeNumberFrom(1, 10_000_000), 1_000)
+    .option('--days <n>', 'how many whole UTC days', wholeNumberFrom(1, 3_660), 1)
+    .option('--seed <n>', 'the same seed and options give the same bytes', wholeNumberFrom(0), 1)
+    .option('--from <date>', 'first day, YYYY-MM-DD (default: the range ends yesterday)', firstDay)
+    .option('--rate <n>', 'lines a second, in real time (default: as fast as it goes)', linesASecond)
     .option('--out <file>', 'where to write; - is standard output', '-')
     .option('--ledger <file>', 'where to write the ledger (default: beside --out, as FILE.ledger.json)')
     .option('--json', 'print the summary as JSON')
@@ -123,24 +124,9 @@ function summary(ledger: LedgerFile, out: string, ledgerPath: string | undefined
   ].join('\n');
 }
 
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
-  };
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (/^\d*\.?\d+$/.test(text) && value > 0) return value;
-  throw new InvalidArgumentError('Give a number of lines a second greater than 0, as 5000 or 0.5.');
-}
-
-function day(text: string): number {
-  const time = Date.parse(`${text}T00:00:00Z`);
-  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(time);
-  // The round trip refuses days like 2025-02-30, which Date would move on.
-  if (isDay && time >= 0 && new Date(time).toISOString().startsWith(text)) return time;
-  throw new InvalidArgumentError('Give a day that exists as YYYY-MM-DD, from 1970-01-01 on.');
+/** Its begin, epoch milliseconds. */
+function firstDay(text: string): number {
+  const time = Date.parse(`${day(text)}T00:00:00Z`);
+  if (time < 0) throw new InvalidArgumentError('Expected a day from 1970-01-01 on.');
+  return time;
 }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { resolveAddresses, type Addresses } from '../local/addresses.ts';
 import { checkKafka, createKafka } from '../platform/kafka.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
@@ -12,6 +12,7 @@ import { openStorage } from '../platform/open-storage.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
 import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
+import { wholeNumberFrom } from './option-values.ts';
 import { loadPolicy } from './policy.ts';
 import { readTotals, summarize } from './stream-summary.ts';
 import { waitUntilCaughtUp } from '../streaming/caught-up.ts';
@@ -40,7 +41,7 @@ const LAUNCHER = fileURLToPath(new URL('whence.js', import.meta.url));
 export function streamCommand(): Command {
   return new Command('stream')
     .description('attribute plays as events come: reads Kafka, writes Postgres, correct after any restart')
-    .option('--processes <n>', 'how many processes share the partitions', wholeNumber, 1)
+    .option('--processes <n>', 'how many processes share the partitions', wholeNumberFrom(1, 64), 1)
     .option('--until-caught-up', 'end, all committed, once everything that was there at the start is read')
     .option('--no-archive', 'attribute only: "whence archive" runs elsewhere, or events are not to be kept')
     .option('--accept-data-loss', 'where Kafka no longer holds what was to be read, go on with what it holds')
@@ -206,10 +207,4 @@ async function open(settings: Settings, addresses: Needed) {
     await pool.end();
     throw error;
   }
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 64) throw new InvalidArgumentError('expected 1 to 64');
-  return value;
 }

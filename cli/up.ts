@@ -1,9 +1,9 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { DEFAULT_PORTS } from '../local/stack-parts.ts';
 import { startStack, type Stack } from '../local/stack.ts';
 import { DEFAULT_PARTITIONS, ensureTopics } from '../local/topics.ts';
 import { readSettings } from '../platform/settings.ts';
-import { port } from './option-values.ts';
+import { port, wholeNumberFrom } from './option-values.ts';
 
 interface UpOptions {
   postgresPort?: number;
@@ -26,8 +26,8 @@ export function upCommand(): Command {
     .option('--kafka-port <port>', `port of Kafka (${DEFAULT_PORTS.kafka}; 0: any free one)`, port)
     .option('--temporal-port <port>', `port of Temporal (${DEFAULT_PORTS.temporal}; 0: any free one)`, port)
     .option('--temporal-ui-port <port>', `port of Temporal's UI (${DEFAULT_PORTS.temporalUi}; 0: any free one)`, port)
-    .option('--kafka-heap <MB>', 'heap of Kafka in MB (512)', positive)
-    .option('--partitions <n>', `partitions of new event topics (${DEFAULT_PARTITIONS})`, positive)
+    .option('--kafka-heap <MB>', 'heap of Kafka in MB (512)', wholeNumberFrom(1))
+    .option('--partitions <n>', `partitions of new event topics (${DEFAULT_PARTITIONS})`, wholeNumberFrom(1))
     .option('--json', 'print one JSON object instead of export lines')
     .addHelpText(
       'after',
@@ -84,10 +84,4 @@ function asJson({ databaseUrl, kafkaBrokers, temporalAddress, temporalUiUrl, par
 /** As a POSIX shell reads it back: `eval` must not run what stands in a URL. */
 function shellQuoted(value: string): string {
   return /^[\w@%+=:,./-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError('Expected a whole number of at least 1.');
-  return value;
 }

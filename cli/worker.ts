@@ -11,6 +11,7 @@ import { openStorage } from '../platform/open-storage.ts';
 import { startWorker } from '../worker/start-worker.ts';
 import { installRuntime } from '../worker/temporal-log.ts';
 import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
+import { wholeNumberFrom } from './option-values.ts';
 import { say } from './output.ts';
 import { loadPolicy } from './policy.ts';
 
@@ -31,7 +32,7 @@ export function workerCommand(): Command {
       'a Temporal worker for the batch layer: reconciliations, backfills, datasets. Any number may run, on any machine that ' +
         'reaches Postgres, Temporal and the archive (WHENCE_DATA_DIR)',
     )
-    .option('--concurrency <n>', 'so many pieces of work at once', concurrency, 2)
+    .option('--concurrency <n>', 'so many pieces of work at once', wholeNumberFrom(1, 64), 2)
     .option('--memory <size>', 'what DuckDB may take for each; beyond that it spills to disk', memory, '2GB')
     .addOption(metricsPortOption())
     .action(run);
@@ -83,12 +84,6 @@ async function run(options: Options): Promise<void> {
     await fs.rm(scratch, { recursive: true, force: true });
     await pool.end();
   }
-}
-
-function concurrency(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 64) throw new InvalidArgumentError('expected 1 to 64');
-  return value;
 }
 
 function memory(text: string): string {

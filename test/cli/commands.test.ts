@@ -66,8 +66,8 @@ async function complaint(name: string, args: readonly string[]): Promise<string>
 describe('a value that an option does not take is an error with what to do', () => {
   test.each([
     ['send', [], "missing required argument 'file'"],
-    ['send', ['--rate', 'fast', 'x'], 'Give a number of lines a second greater than 0'],
-    ['send', ['--rate', '0', 'x'], 'Give a number of lines a second greater than 0'],
+    ['send', ['--rate', 'fast', 'x'], 'Expected a number of lines a second greater than 0'],
+    ['send', ['--rate', '0', 'x'], 'Expected a number of lines a second greater than 0'],
     ['send', ['--compression', 'rar', 'x'], 'Allowed choices are none, gzip, snappy, lz4, zstd'],
     ['dlq', ['list', '--reason', 'bad'], 'Expected one of not_json'],
     ['dlq', ['list', '--day', '2026-02-30'], 'Expected a day that exists'],

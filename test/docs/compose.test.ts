@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/commands.ts';
 import { brokerProperties, toContainerEnvironment } from '../../local/kafka-properties.ts';
 import { DEFAULT_PORTS } from '../../local/stack-parts.ts';
+import { readSettings } from '../../platform/settings.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { importsOf, RULES } from '../boundaries.ts';
 import { composeProblems, parseCompose, withDefaults, type Compose } from './compose.ts';
@@ -75,6 +76,37 @@ describe('docker-compose.yml', () => {
     expect(environmentOf('kafka')['KAFKA_ADVERTISED_LISTENERS']).toContain(`://${KAFKA_BROKERS},`);
     expect(TEMPORAL_ADDRESS).toBe('temporal:7233');
     expect(services['temporal']?.command).toContain('--port=7233');
+  });
+
+  test('a bucket that is set beside it is the storage of all of whence; none, and it is the volume', () => {
+    const set: Record<string, string> = {
+      WHENCE_STORAGE: 's3://bucket/whence',
+      WHENCE_CACHE_SIZE: '5GB',
+      WHENCE_S3_PATH_STYLE: 'false',
+      AWS_ENDPOINT_URL: 'https://store.example',
+      AWS_REGION: 'eu-west-1',
+      AWS_ACCESS_KEY_ID: 'key',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+      AWS_SESSION_TOKEN: 'token',
+    };
+    for (const [name] of ours) {
+      const given = Object.entries(environmentOf(name));
+      const filled = given.map(([variable, value]) => [
+        variable,
+        withDefaults(value.replaceAll(/\$\{(\w+):-/g, (text, asked: string) => `${set[asked] ?? ''}${text}`)),
+      ]);
+      expect(readSettings(Object.fromEntries(filled) as Record<string, string>).s3, name).toEqual({
+        bucket: 'bucket',
+        prefix: 'whence/',
+        region: 'eu-west-1',
+        endpoint: 'https://store.example',
+        pathStyle: false,
+        credentials: { accessKeyId: 'key', secretAccessKey: 'secret', sessionToken: 'token' },
+        cacheBytes: 5_000_000_000,
+      });
+      const plain = given.map(([variable, value]) => [variable, withDefaults(value)]);
+      expect(readSettings(Object.fromEntries(plain) as Record<string, string>).s3, name).toBeNull();
+    }
   });
 
   test('ports are those of "whence up", and open to this machine only', () => {

@@ -110,7 +110,7 @@ function wrongSettings(environment: Record<string, string>): string[] {
 /** The names of all variables that `readSettings` reads. */
 function knownSettings(): Set<string> {
   const source = readFileSync(new URL('../../platform/settings.ts', import.meta.url), 'utf8');
-  return new Set([...source.matchAll(/^ {2}([A-Z_]+): read\./gm)].map(([, name]) => name ?? ''));
+  return new Set([...source.matchAll(/^ {2}([A-Z0-9_]+): read\./gm)].map(([, name]) => name ?? ''));
 }
 
 /** What Compose itself would refuse, and the schema cannot know. */

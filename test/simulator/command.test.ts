@@ -89,7 +89,7 @@ test.each([
   ['--profiles', '0', 'whole number from 1'],
   ['--profiles', '2.5', 'whole number from 1'],
   ['--days', 'many', 'whole number from 1'],
-  ['--seed', '-1', 'whole number from 0'],
+  ['--seed', '-1', 'whole number of at least 0'],
   ['--rate', '0', 'greater than 0'],
   ['--from', 'yesterday', 'YYYY-MM-DD'],
   ['--from', '2025-02-30', 'YYYY-MM-DD'],
