@@ -5,6 +5,10 @@
  * validation, times are epoch milliseconds, and an optional field that is absent or null is `null`.
  */
 
+/** The longest text of each sort, in UTF-16 code units. Ids are parts of index keys in Postgres, hence the bound. */
+export const MAX_ID = 256;
+export const MAX_TEXT = 4096;
+
 export const SURFACE_CLASSES = ['discovery', 'continuation', 'intent', 'system'] as const;
 /** What a row type or a surface is to discovery. */
 export type SurfaceClass = (typeof SURFACE_CLASSES)[number];
@@ -78,8 +82,3 @@ export interface Playback {
 }
 
 export type Event = Impression | Playback;
-
-/** The work of an event: the series of an episode, or the title itself. */
-export function workOf(event: Event): string {
-  return event.series_id ?? event.title_id;
-}

@@ -2,6 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import {
   ACTIONS,
   KINDS,
+  MAX_ID,
+  MAX_TEXT,
   PROFILE_TYPES,
   type Event,
   type Impression,
@@ -14,10 +16,7 @@ import { MAX_TIME, MINUTE, parseIsoTime } from './time.ts';
 /** An event may be dated this much after its Kafka timestamp (a client's clock that is ahead), no more. */
 export const FUTURE_TOLERANCE_MS = 5 * MINUTE;
 
-/** The longest text of each sort, in UTF-16 code units. Ids are parts of index keys in Postgres, hence the bound. */
-const MAX_ID = 256;
-const MAX_TEXT = 4096;
-const MAX_INT32 = 2 ** 31 - 1;
+export const MAX_INT32 = 2 ** 31 - 1;
 /** What writes JSON, or reads it elsewhere, does so by recursion: a deeper context could be read but not be kept. */
 const MAX_CONTEXT_DEPTH = 100;
 

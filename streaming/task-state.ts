@@ -3,12 +3,14 @@ import { crc32 } from 'node:zlib';
 import type { KafkaMessage } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
+import { EventFields } from '../attribution/facts/event-fields.ts';
 import { FactStore, type FactsCut } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow, type PlayRow } from '../attribution/play-row.ts';
 import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
+import { projectRecord } from '../attribution/project.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
@@ -90,6 +92,7 @@ export class TaskState {
   readonly #policy: Policy;
   readonly #store: FactStore;
   readonly #view: KeyView;
+  readonly #fields = new EventFields();
   readonly #clocks: LogClock[];
   readonly #marks: ReplayMarks;
   readonly #ledger = new LedgerCounts();
@@ -98,8 +101,9 @@ export class TaskState {
   readonly #last: ({ offset: number; message: KafkaMessage } | null)[];
   readonly #lastCommitted: (TopicOffset['last'] | null)[];
   #deadLetters: DeadLetterRow[] = [];
-  /** By key: the earliest event time of its new facts. */
-  #dirty = new Map<number, number>();
+  /** The keys with new facts, and by key the earliest event time of these, NaN where there is none. */
+  #dirty: number[] = [];
+  #dirtySince = new Float64Array(1024).fill(NaN);
   #records = 0;
   #letterBytes = 0;
   /** The smallest clock when the last delta was taken. */
@@ -173,28 +177,37 @@ export class TaskState {
   read(topic: number, message: KafkaMessage, committed: boolean): void {
     const offset = Number(message.offset);
     const stamp = Number(message.timestamp);
-    const validation = parseRecord(message.value, stamp >= 0 ? stamp : Infinity);
+    const rejection = this.#parse(message.value, stamp >= 0 ? stamp : Infinity);
     const clock = this.#clocks[topic];
-    if (validation.ok) {
-      const { event } = validation;
+    if (rejection === null) {
+      const { eventTime } = this.#fields;
       const begun = this.#store.chunksBegun;
-      const late = clock.isLate(event.event_time, this.#policy.rules.speed);
+      const late = clock.isLate(eventTime, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
       const payload = crc32(message.value ?? '');
-      const observed = this.#store.observe(event, topic, clock.now, late || known, payload, offset);
+      const observed = this.#store.observeFields(this.#fields, topic, clock.now, late || known, payload, offset);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
-      clock.advance(event.event_time);
+      clock.advance(eventTime);
       if (!committed) {
-        this.#ledger.count(this.topics[topic], event.event_time, observed.outcome, observed.conflict);
-        this.#touch(observed.key, event.event_time);
+        this.#ledger.count(this.topics[topic], eventTime, observed.outcome, observed.conflict);
+        this.#touch(observed.key, eventTime);
         observed.lost.forEach((fact) => this.#touch(fact.key, fact.eventTime));
       }
     } else if (!committed) {
-      this.#deadLetter(this.topics[topic], message, validation.rejection, stamp);
+      this.#deadLetter(this.topics[topic], message, rejection, stamp);
     }
     this.#next[topic] = offset + 1;
     this.#last[topic] = { offset, message };
     if (!committed) this.#records++;
+  }
+
+  /** Reads a record into the fields. @returns why it is no event, null where it is one */
+  #parse(value: Buffer | null, stampedAt: number): Rejection | null {
+    if (value !== null && projectRecord(value, stampedAt, this.#fields)) return null;
+    const validation = parseRecord(value, stampedAt);
+    if (!validation.ok) return validation.rejection;
+    this.#fields.set(validation.event);
+    return null;
   }
 
   /** The log has no record between the position and this offset (transaction markers, compaction). */
@@ -207,7 +220,9 @@ export class TaskState {
     const touched: TouchedKey[] = [];
     const plays: SpeedPlayRow[] = [];
     const rules = this.#policy.rules.speed;
-    for (const [key, since] of this.#dirty) {
+    for (const key of this.#dirty) {
+      const since = this.#dirtySince[key];
+      this.#dirtySince[key] = NaN;
       if (!this.#store.hasPlayback(key)) continue;
       // Impressions after the last playback event: no play begins at or after any of them, so none can change.
       if (this.#store.latestPlayback(key) < since) continue;
@@ -236,7 +251,7 @@ export class TaskState {
       ledger: this.#ledger.take(),
       deadLetters: this.#deadLetters,
     };
-    this.#dirty = new Map();
+    this.#dirty = [];
     this.#deadLetters = [];
     this.#letterBytes = 0;
     this.#records = 0;
@@ -291,6 +306,8 @@ export class TaskState {
   #needs(key: number, upTo: number, watermark: number): boolean {
     const rules = this.#policy.rules.speed;
     const open = watermark - rules.stitchingGap - rules.allowedLateness;
+    // Most keys were last played long ago; a play ends with one of its events.
+    if (this.#store.latestPlayback(key) < open) return false;
     return derive(this.#view.load(key), rules).some(
       (play) => play.endedAt >= open && play.startedAt - reachOf(rules) <= upTo,
     );
@@ -309,8 +326,14 @@ export class TaskState {
 
   #touch(key: number, eventTime: number): void {
     if (key < 0) return;
-    const since = this.#dirty.get(key);
-    if (since === undefined || eventTime < since) this.#dirty.set(key, eventTime);
+    if (key >= this.#dirtySince.length) {
+      const grown = new Float64Array(Math.max(this.#dirtySince.length * 2, key + 1)).fill(NaN);
+      grown.set(this.#dirtySince);
+      this.#dirtySince = grown;
+    }
+    const since = this.#dirtySince[key];
+    if (Number.isNaN(since)) this.#dirty.push(key);
+    if (!(since <= eventTime)) this.#dirtySince[key] = eventTime;
   }
 
   #deadLetter(topic: string, message: KafkaMessage, rejection: Rejection, stamp: number): void {

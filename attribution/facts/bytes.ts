@@ -13,6 +13,9 @@ const FIRST_LENGTH = 2;
 /** Value of a lower-case hexadecimal digit by its character code, 255 of anything else. */
 const HEX = new Uint8Array(128).fill(255);
 for (let digit = 0; digit < 16; digit++) HEX[digit.toString(16).charCodeAt(0)] = digit;
+/** The same of any byte. */
+const HEX_BYTES = new Uint8Array(256).fill(255);
+HEX_BYTES.set(HEX);
 /** A number and its bytes, in this machine's order: records never leave it. */
 const FLOAT = new Float64Array(1);
 const FLOAT_BYTES = new Uint8Array(FLOAT.buffer);
@@ -84,6 +87,28 @@ export class ByteWriter {
     }
   }
 
+  /** A text that stands in UTF-8 elsewhere; none where `begin` is negative. The same bytes as `text` writes of it. */
+  span(bytes: Uint8Array, begin: number, end: number): void {
+    if (begin < 0) {
+      this.byte(NONE);
+      return;
+    }
+    const length = end - begin;
+    this.#reserve(length + 8);
+    if (length === 36 && this.#uuidSpan(bytes, begin)) return;
+    const tagAt = this.length;
+    this.varint(FIRST_LENGTH + length * 2);
+    const into = this.bytes;
+    let at = this.length;
+    let all = 0;
+    for (let i = begin; i < end; i++) {
+      all |= bytes[i];
+      into[at++] = bytes[i];
+    }
+    this.length = at;
+    if (all > 0x7f) into[tagAt] |= 1;
+  }
+
   #utf8(value: string): void {
     const encoded = encoder.encode(value);
     this.varint(FIRST_LENGTH + encoded.length * 2 + 1);
@@ -105,6 +130,24 @@ export class ByteWriter {
       this.bytes[at++] = (high << 4) | low;
     }
     this.bytes[this.length] = UUID;
+    this.length = at;
+    return true;
+  }
+
+  #uuidSpan(bytes: Uint8Array, begin: number): boolean {
+    const into = this.bytes;
+    let at = this.length + 1;
+    for (let i = 0; i < 36; i += 2) {
+      if (i === 8 || i === 13 || i === 18 || i === 23) {
+        if (bytes[begin + i] !== 0x2d) return false;
+        i++;
+      }
+      const high = HEX_BYTES[bytes[begin + i]];
+      const low = HEX_BYTES[bytes[begin + i + 1]];
+      if ((high | low) > 15) return false;
+      into[at++] = (high << 4) | low;
+    }
+    into[this.length] = UUID;
     this.length = at;
     return true;
   }
@@ -201,3 +244,25 @@ export function sameText(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number)
 }
 
 const lengthReader = new ByteReader();
+
+/** A hash of some bytes, four at a time (the mixing steps are those of MurmurHash3). */
+export function hashOf(bytes: Uint8Array, begin: number, end: number, seed = 0): number {
+  let hash = seed ^ (end - begin);
+  let at = begin;
+  for (; at + 4 <= end; at += 4) {
+    hash = mix(hash, bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24));
+  }
+  let rest = 0;
+  for (; at < end; at++) rest = (rest << 8) | bytes[at];
+  hash = mix(hash, rest);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+function mix(hash: number, word: number): number {
+  let mixed = Math.imul(word, 0xcc9e2d51);
+  mixed = Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593) ^ hash;
+  mixed = (mixed << 13) | (mixed >>> 19);
+  return (Math.imul(mixed, 5) + 0xe6546b64) | 0;
+}

@@ -1,4 +1,4 @@
-import { ByteReader, sameText } from './bytes.ts';
+import { ByteReader } from './bytes.ts';
 
 /** A chunk is closed when it holds this many records; the number of a record is chunk × this + place. */
 export const CHUNK_RECORDS = 1 << 19;
@@ -13,8 +13,8 @@ export const LATE_FLAG = 2;
 export const SHADOWED_FLAG = 4;
 
 /**
- * Some hundred thousand records in the order in which they were read: columns, their bytes, and an index by event.
- * Chunks are what is dropped: the oldest whole, so that forgetting costs nothing per record that is kept.
+ * Some hundred thousand records in the order in which they were read: columns, and their bytes. Chunks are what is dropped:
+ * the oldest whole.
  *
  * What was appended is never altered, so that it can be copied out while more is appended.
  *
@@ -33,7 +33,6 @@ export class Chunk {
   /** Places of records in whose stead one that was read later counts. */
   readonly shadowed = new Set<number>();
   #used = 0;
-  #slots = new Int32Array(2048).fill(-1);
   /** The greatest event time in here, and the greatest clock when one was read. */
   greatestTime = -Infinity;
   greatestClock = -Infinity;
@@ -56,17 +55,13 @@ export class Chunk {
 
   /** Bytes of memory that its arrays take. */
   get footprint(): number {
-    const columns = this.time.length * (8 + 4 + 4 + 4 + 4);
-    return columns + this.bytes.length + this.#slots.length * 4;
+    return this.time.length * (8 + 4 + 4 + 4 + 4) + this.bytes.length;
   }
 
   /** Makes room, so that growing by doubling is not needed for so much. */
   reserve(records: number, bytes: number): void {
     while (this.time.length < Math.min(records, CHUNK_RECORDS)) this.#growColumns();
     if (bytes > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, bytes);
-    let slots = this.#slots.length;
-    while (records * 4 > slots * 3) slots *= 2;
-    if (slots > this.#slots.length) this.#resizeSlots(slots);
   }
 
   /** Appends a record with its bytes; returns its place. */
@@ -84,27 +79,7 @@ export class Chunk {
     this.#used = end;
     if (time > this.greatestTime) this.greatestTime = time;
     if (clock > this.greatestClock) this.greatestClock = clock;
-    if (this.count * 4 > this.#slots.length * 3) this.#resizeSlots(this.#slots.length * 2);
-    else this.#index(place);
     return place;
-  }
-
-  /**
-   * The slot of a record with this hash and event id (written text), -1 where there is none (more).
-   *
-   * @param after the slot before which all were seen; -1 to begin
-   */
-  findSlot(hash: number, text: Uint8Array, after: number): number {
-    const mask = this.#slots.length - 1;
-    for (let slot = after < 0 ? hash & mask : (after + 1) & mask; ; slot = (slot + 1) & mask) {
-      const place = this.#slots[slot];
-      if (place < 0) return -1;
-      if (this.hash[place] === hash && sameText(this.bytes, this.textAt[place], text, 0)) return slot;
-    }
-  }
-
-  placeAt(slot: number): number {
-    return this.#slots[slot];
   }
 
   /** Where a record's flags stand in `bytes`. */
@@ -126,18 +101,6 @@ export class Chunk {
     this.textAt = this.textAt.slice(0, this.count);
     this.hash = this.hash.slice(0, this.count);
     this.bytes = this.bytes.slice(0, this.#used);
-  }
-
-  #index(place: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = this.hash[place] & mask;
-    while (this.#slots[slot] >= 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = place;
-  }
-
-  #resizeSlots(size: number): void {
-    this.#slots = new Int32Array(size).fill(-1);
-    for (let place = 0; place < this.count; place++) this.#index(place);
   }
 
   #growColumns(): void {

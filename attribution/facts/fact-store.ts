@@ -1,8 +1,10 @@
-import { workOf, type Event } from '../events.ts';
+import type { Event } from '../events.ts';
 import { CLASS_CODES, type Policy } from '../policy.ts';
 import { DAY } from '../time.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { ByteReader, ByteWriter, hashOf, sameText } from './bytes.ts';
 import { CHECKSUM_BYTES, CHUNK_RECORDS, Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import { EventFields, TEXT } from './event-fields.ts';
+import { EventIndex } from './event-index.ts';
 import { Interner } from './interner.ts';
 import { KeyTable } from './keys.ts';
 import { releasePayload, splitPlace, writePayload, type Dictionaries } from './record.ts';
@@ -41,6 +43,9 @@ export interface LostFact {
   eventTime: number;
 }
 
+/** So much of what was dropped is given back with each record that comes: no record waits for all of it. */
+const SWEPT_A_RECORD = 4;
+
 const NONE: readonly number[] = [];
 const NO_COPIES = { copy: -1, shadowed: false, shadows: NONE };
 const NO_FACTS: readonly LostFact[] = [];
@@ -69,6 +74,11 @@ export class FactStore {
   /** Live chunks, oldest first. */
   #chunks: Chunk[] = [];
   #serial = 0;
+  /** Chunks that are no longer held, with how many of their records have been swept. */
+  readonly #dropped: { chunk: Chunk; swept: number }[] = [];
+  readonly #index = new EventIndex((number) => this.#hashOf(number));
+  readonly #candidates: number[] = [];
+  readonly #fields = new EventFields();
   readonly #writer = new ByteWriter();
   readonly #reader = new ByteReader();
 
@@ -88,7 +98,7 @@ export class FactStore {
 
   /** Bytes of memory of the records and their index; keys and dictionaries not included. */
   get footprint(): number {
-    return this.#chunks.reduce((sum, chunk) => sum + chunk.footprint, 0);
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.footprint, this.#index.footprint);
   }
 
   /**
@@ -100,20 +110,34 @@ export class FactStore {
    * @param offset where the record stands in its source
    */
   observe(event: Event, source: number, clock: number, late: boolean, checksum = 0, offset = 0): Observed {
-    const writer = this.#writer;
-    writer.reset();
-    writer.text(event.event_id);
-    const idLength = writer.length;
-    const profile = this.profiles.acquire(event.profile_id);
-    const playbackFlag = event.type === 'playback' ? PLAYBACK_FLAG : 0;
-    const hash = identityHash(writer.bytes, idLength, profile, playbackFlag);
-    const known = this.#findCopies(hash, profile, playbackFlag, event, source, clock);
+    return this.observeFields(this.#fields.set(event), source, clock, late, checksum, offset);
+  }
 
-    const clockAfter = Math.max(clock, event.event_time);
+  /** The same of an event whose fields stand in the bytes of its record. */
+  observeFields(
+    event: EventFields,
+    source: number,
+    clock: number,
+    late: boolean,
+    checksum: number,
+    offset: number,
+  ): Observed {
+    if (this.#dropped.length > 0) this.sweep(SWEPT_A_RECORD);
+    const writer = this.#writer;
+    const { bytes, begin, end, eventTime } = event;
+    writer.reset();
+    writer.span(bytes, begin[TEXT.eventId], end[TEXT.eventId]);
+    const idLength = writer.length;
+    const profile = this.profiles.acquireBytes(bytes, begin[TEXT.profileId], end[TEXT.profileId]);
+    const playbackFlag = event.isPlayback ? PLAYBACK_FLAG : 0;
+    const hash = identityHash(writer.bytes, idLength, profile, playbackFlag);
+    const known = this.#findCopies(hash, profile, playbackFlag, eventTime, source, clock);
+
+    const clockAfter = Math.max(clock, eventTime);
     const flagsAt = writer.length;
     writer.byte(playbackFlag | (late ? LATE_FLAG : 0));
     writer.varint(source);
-    writer.varint(clockAfter - event.event_time);
+    writer.varint(clockAfter - eventTime);
     writer.uint32(checksum);
     const checksumEnd = writer.length;
     if (playbackFlag !== 0) writer.varint(offset);
@@ -131,7 +155,7 @@ export class FactStore {
       this.#append(event, clockAfter, profile, hash, false);
       return { outcome: 'late', conflict: false, ...NOTHING_CHANGED };
     }
-    const outcome = isExcluded(event) ? 'excluded' : 'applied';
+    const outcome = event.isExcluded ? 'excluded' : 'applied';
     if (known.shadowed) {
       writer.bytes[flagsAt] |= SHADOWED_FLAG;
       this.#append(event, clockAfter, profile, hash, false);
@@ -199,28 +223,43 @@ export class FactStore {
     return [...keys];
   }
 
-  /** Drops the oldest chunk with all its records. */
+  /** Drops the oldest chunk with all its records. What they took is given back bit by bit, as more is observed, or by `sweep`. */
   dropOldest(): void {
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return;
-    for (let place = 0; place < chunk.count; place++) {
-      const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
-      const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
-      reader.varint();
-      reader.varint();
-      reader.at += CHECKSUM_BYTES;
-      if (isPlayback) reader.varint();
-      releasePayload(reader, isPlayback, this.dictionaries);
-      const key = chunk.key[place];
-      // A head in the oldest chunk is the last of its chain; the key may live on for records that only tell copies.
-      if (Math.floor(this.keys.head[key] / CHUNK_RECORDS) === chunk.serial) this.keys.head[key] = -1;
-      this.#releaseKey(key);
-    }
     this.#ring[chunk.serial] = null;
+    this.#dropped.push({ chunk, swept: 0 });
+  }
+
+  /** Gives back what dropped records took: their places in the index, their keys and strings. */
+  sweep(atMost = Infinity): void {
+    let left = atMost;
+    for (let oldest = this.#dropped[0]; oldest !== undefined && left > 0; oldest = this.#dropped[0]) {
+      const { chunk } = oldest;
+      for (; oldest.swept < chunk.count && left > 0; left--) this.#release(chunk, oldest.swept++);
+      if (oldest.swept === chunk.count) this.#dropped.shift();
+    }
+  }
+
+  #release(chunk: Chunk, place: number): void {
+    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
+    const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
+    reader.varint();
+    reader.varint();
+    reader.at += CHECKSUM_BYTES;
+    if (isPlayback) reader.varint();
+    releasePayload(reader, isPlayback, this.dictionaries);
+    this.#index.remove(chunk.hash[place], chunk.serial * CHUNK_RECORDS + place);
+    const key = chunk.key[place];
+    // A head in a dropped chunk is the last of its chain; the key may live on for records that only tell copies.
+    if (Math.floor(this.keys.head[key] / CHUNK_RECORDS) === chunk.serial) this.keys.head[key] = -1;
+    this.#releaseKey(key);
   }
 
   /** What is held now, to be written down while more is added; nothing may be dropped before that is done. */
   cut(): FactsCut {
+    // The uses of strings are counted without what was dropped.
+    this.sweep();
     const chunks = this.#chunks.map((chunk) => ({ chunk, count: chunk.count, shadowed: [...chunk.shadowed] }));
     const { places, labels } = this.dictionaries;
     return { store: this, chunks, places: places.entries(), labels: labels.entries() };
@@ -258,6 +297,7 @@ export class FactStore {
     const profile = this.keys.profile[key];
     const hash = identityHash(bytes, idLength, profile, flags & PLAYBACK_FLAG);
     const place = chunk.append(bytes, time, clock, key, linked ? this.keys.head[key] : -1, hash);
+    this.#index.add(hash, chunk.serial * CHUNK_RECORDS + place);
     if (linked) this.#link(key, chunk, place, isPlayback);
     this.keys.uses[key]++;
     this.profiles.use(profile);
@@ -277,6 +317,14 @@ export class FactStore {
     }
   }
 
+  /** Of a record that is held, or dropped and not swept. */
+  #hashOf(number: number): number {
+    const serial = Math.floor(number / CHUNK_RECORDS);
+    const chunk = this.#ring[serial] ?? this.#dropped.find((dropped) => dropped.chunk.serial === serial)?.chunk;
+    if (chunk === undefined) throw new RangeError(`Record ${number} is no longer held`);
+    return chunk.hash[number % CHUNK_RECORDS];
+  }
+
   #checksumOf(number: number): number {
     const chunk = this.chunkOf(number);
     const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
@@ -292,13 +340,14 @@ export class FactStore {
     return { key: chunk.key[place], eventTime: chunk.time[place] };
   }
 
-  #append(event: Event, clock: number, profile: number, hash: number, linked: boolean): number {
+  #append(event: EventFields, clock: number, profile: number, hash: number, linked: boolean): number {
     const chunk = this.#openChunk(clock);
-    const key = this.#acquireKey(profile, workOf(event));
+    const key = this.#acquireKey(profile, event);
     const previous = linked ? this.keys.head[key] : -1;
     const bytes = this.#writer.bytes.subarray(0, this.#writer.length);
-    const place = chunk.append(bytes, event.event_time, clock, key, previous, hash);
-    if (linked) this.#link(key, chunk, place, event.type === 'playback');
+    const place = chunk.append(bytes, event.eventTime, clock, key, previous, hash);
+    this.#index.add(hash, chunk.serial * CHUNK_RECORDS + place);
+    if (linked) this.#link(key, chunk, place, event.isPlayback);
     return key;
   }
 
@@ -308,11 +357,11 @@ export class FactStore {
   }
 
   /** Every record counts once for its key, and every key once for its work and once for each record's profile. */
-  #acquireKey(profile: number, workId: string): number {
-    let work = this.works.find(workId);
+  #acquireKey(profile: number, { bytes, begin, end, work: text }: EventFields): number {
+    let work = this.works.findBytes(bytes, begin[text], end[text]);
     let key = work < 0 ? -1 : this.keys.find(profile, work);
     if (key < 0) {
-      work = this.works.acquire(workId);
+      work = this.works.acquireBytes(bytes, begin[text], end[text]);
       key = this.keys.add(profile, work);
     }
     this.keys.uses[key]++;
@@ -348,25 +397,28 @@ export class FactStore {
    * their times are no further apart: so it is never asked of a record whether it is still held, and what was dropped is
    * never missed.
    */
-  #findCopies(hash: number, profile: number, playbackFlag: number, event: Event, source: number, clock: number) {
+  #findCopies(hash: number, profile: number, playbackFlag: number, eventTime: number, source: number, clock: number) {
     let shadowed = false;
     let shadows = NONE;
     const text = this.#writer.bytes;
-    for (const chunk of this.#chunks) {
-      for (let slot = chunk.findSlot(hash, text, -1); slot >= 0; slot = chunk.findSlot(hash, text, slot)) {
-        const place = chunk.placeAt(slot);
-        const number = chunk.serial * CHUNK_RECORDS + place;
-        const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
-        const flags = reader.byte();
-        if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) continue;
-        const otherSource = reader.varint();
-        const clockThen = chunk.time[place] + reader.varint();
-        if (otherSource === source && clock - clockThen <= this.#copyMemory) return { copy: number, shadowed, shadows };
-        const same = Math.abs(chunk.time[place] - event.event_time) <= this.#copyMemory;
-        if ((flags & LATE_FLAG) !== 0 || !same) continue;
-        if (otherSource <= source) shadowed = true;
-        else shadows = [...shadows, number];
-      }
+    const count = this.#index.find(hash, this.#candidates);
+    for (let i = 0; i < count; i++) {
+      const number = this.#candidates[i];
+      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      // Dropped, and not swept yet.
+      if (chunk === null) continue;
+      const place = number % CHUNK_RECORDS;
+      if (chunk.hash[place] !== hash || !sameText(chunk.bytes, chunk.textAt[place], text, 0)) continue;
+      const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
+      const flags = reader.byte();
+      if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) continue;
+      const otherSource = reader.varint();
+      const clockThen = chunk.time[place] + reader.varint();
+      if (otherSource === source && clock - clockThen <= this.#copyMemory) return { copy: number, shadowed, shadows };
+      const same = Math.abs(chunk.time[place] - eventTime) <= this.#copyMemory;
+      if ((flags & LATE_FLAG) !== 0 || !same) continue;
+      if (otherSource <= source) shadowed = true;
+      else shadows = [...shadows, number];
     }
     return shadowed || shadows.length > 0 ? { copy: -1, shadowed, shadows } : NO_COPIES;
   }
@@ -382,16 +434,7 @@ export class FactStore {
   }
 }
 
-/** The record itself says that it is not of the main content. */
-export function isExcluded(event: Event): boolean {
-  if (event.type === 'impression') return false;
-  return event.kind === 'trailer' || event.kind === 'preview' || event.muted_autoplay === true;
-}
-
-/** FNV-1a over the written event id, begun with the profile and the type, then mixed. */
+/** Of the written event id, the profile and the type. */
 function identityHash(bytes: Uint8Array, length: number, profile: number, playbackFlag: number): number {
-  let hash = 0x811c9dc5 ^ Math.imul(profile * 2 + playbackFlag, 0x9e3779b1);
-  for (let i = 0; i < length; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-  return (hash ^ (hash >>> 13)) | 0;
+  return hashOf(bytes, 0, length, Math.imul(profile * 2 + playbackFlag, 0x9e3779b1));
 }

@@ -1,6 +1,7 @@
-import { KIND_CODES, MUTED_CODES, ORIGIN_CODES, type KeyFacts } from '../derive.ts';
-import { ACTIONS, type Event, type Impression, type Origin, type Playback } from '../events.ts';
+import { ORIGIN_CODES, type KeyFacts } from '../derive.ts';
+import { MAX_ID } from '../events.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
+import { TEXT, type EventFields, type Text } from './event-fields.ts';
 import type { Interner } from './interner.ts';
 
 /**
@@ -21,63 +22,75 @@ export interface Dictionaries {
 /** The contract allows no NUL in a text, and no empty one. */
 const SEPARATOR = '\0';
 
-/** A row type (or none) on a surface, as one string. */
-export function placeOf(surface: string, rowType: string | null): string {
-  return `${rowType ?? ''}${SEPARATOR}${surface}`;
-}
-
+/** A place is a row type (or none), the separator, and a surface. */
 export function splitPlace(place: string): { surface: string; rowType: string | null } {
   const cut = place.indexOf(SEPARATOR);
   return { surface: place.slice(cut + 1), rowType: cut === 0 ? null : place.slice(0, cut) };
 }
 
 /** Writes an event's bytes and counts the uses of its dictionary strings. */
-export function writePayload(writer: ByteWriter, event: Event, dictionaries: Dictionaries): void {
-  if (event.type === 'impression') writeImpression(writer, event, dictionaries);
-  else writePlayback(writer, event, dictionaries);
+export function writePayload(writer: ByteWriter, fields: EventFields, dictionaries: Dictionaries): void {
+  if (fields.isPlayback) writePlayback(writer, fields, dictionaries);
+  else writeImpression(writer, fields, dictionaries);
 }
 
-function writeImpression(writer: ByteWriter, event: Impression, dictionaries: Dictionaries): void {
-  writer.signed(event.row_rank);
-  writer.signed(event.position);
-  writer.varint(dictionaries.places.acquire(placeOf(event.page, event.row_type)));
-  writer.text(event.row_id);
-  writer.text(event.token);
+function writeImpression(writer: ByteWriter, fields: EventFields, { places }: Dictionaries): void {
+  writer.signed(fields.rowRank);
+  writer.signed(fields.position);
+  writer.varint(acquirePlace(places, fields, TEXT.surface, TEXT.rowType));
+  writeText(writer, fields, TEXT.rowId);
+  writeText(writer, fields, TEXT.token);
 }
 
-function writePlayback(writer: ByteWriter, event: Playback, dictionaries: Dictionaries): void {
-  const { labels } = dictionaries;
-  const kind = event.kind === null ? KIND_CODES.none : KIND_CODES[event.kind];
-  const muted =
-    event.muted_autoplay === null ? MUTED_CODES.none : event.muted_autoplay ? MUTED_CODES.yes : MUTED_CODES.no;
-  writer.text(event.playback_id);
-  writer.byte(ACTIONS.indexOf(event.action) | (kind << 3) | (muted << 5));
-  writer.double(event.runtime_ms ?? 0);
-  writer.varint(labels.acquire(event.title_id));
-  writer.varint(labels.acquire(event.country));
-  writer.varint(labels.acquire(event.device_type));
-  writeOrigin(writer, event.origin, dictionaries);
+function writePlayback(writer: ByteWriter, fields: EventFields, dictionaries: Dictionaries): void {
+  writeText(writer, fields, TEXT.playbackId);
+  writer.byte(fields.action | (fields.kind << 3) | (fields.muted << 5));
+  writer.double(fields.runtime);
+  for (const text of LABELS) {
+    writer.varint(dictionaries.labels.acquireBytes(fields.bytes, fields.begin[text], fields.end[text]));
+  }
+  writeOrigin(writer, fields, dictionaries);
 }
 
-function writeOrigin(writer: ByteWriter, origin: Origin | null, dictionaries: Dictionaries): void {
-  if (origin === null) {
+const LABELS = [TEXT.titleId, TEXT.country, TEXT.deviceType] as const;
+
+function writeOrigin(writer: ByteWriter, fields: EventFields, { places }: Dictionaries): void {
+  if (!fields.hasOrigin) {
     writer.byte(ORIGIN_CODES.none);
     return;
   }
+  const { begin, originRowRank, originPosition } = fields;
   const names =
-    origin.impression_id !== null
+    begin[TEXT.originImpressionId] >= 0
       ? ORIGIN_CODES.byId
-      : origin.token !== null
+      : begin[TEXT.originToken] >= 0
         ? ORIGIN_CODES.byToken
         : ORIGIN_CODES.claim;
-  writer.byte(names | (origin.row_rank === null ? 0 : 4) | (origin.position === null ? 0 : 8));
-  writer.varint(dictionaries.places.acquire(placeOf(origin.surface, origin.row_type)));
-  writer.text(origin.row_id);
-  if (origin.row_rank !== null) writer.signed(origin.row_rank);
-  if (origin.position !== null) writer.signed(origin.position);
-  writer.text(origin.token);
-  writer.text(origin.impression_id);
+  writer.byte(names | (originRowRank === null ? 0 : 4) | (originPosition === null ? 0 : 8));
+  writer.varint(acquirePlace(places, fields, TEXT.originSurface, TEXT.originRowType));
+  writeText(writer, fields, TEXT.originRowId);
+  if (originRowRank !== null) writer.signed(originRowRank);
+  if (originPosition !== null) writer.signed(originPosition);
+  writeText(writer, fields, TEXT.originToken);
+  writeText(writer, fields, TEXT.originImpressionId);
 }
+
+function writeText(writer: ByteWriter, fields: EventFields, text: Text): void {
+  writer.span(fields.bytes, fields.begin[text], fields.end[text]);
+}
+
+/** The number of a place: what `splitPlace` splits, as bytes. */
+function acquirePlace(places: Interner, { bytes, begin, end }: EventFields, surface: Text, rowType: Text): number {
+  let length = 0;
+  if (begin[rowType] >= 0) for (let i = begin[rowType]; i < end[rowType]; i++) placeBytes[length++] = bytes[i];
+  placeBytes[length++] = SEPARATOR_BYTE;
+  for (let i = begin[surface]; i < end[surface]; i++) placeBytes[length++] = bytes[i];
+  return places.acquireBytes(placeBytes, 0, length);
+}
+
+const SEPARATOR_BYTE = SEPARATOR.charCodeAt(0);
+/** Room for two ids of the contract. */
+const placeBytes = new Uint8Array(2 * 3 * MAX_ID + 1);
 
 /** Takes back the uses of dictionary strings that `writePayload` counted. */
 export function releasePayload(reader: ByteReader, isPlayback: boolean, dictionaries: Dictionaries): void {

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { workOf } from './samples.ts';
 import { derive } from '../../attribution/derive.ts';
 import { explain, VERDICT_WORDS, type Candidate, type Explanation } from '../../attribution/explain.ts';
-import { workOf } from '../../attribution/events.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
 import { describePlay, type Play } from '../../attribution/plays.ts';
 import { defaultPolicy, type Layer, type Rules } from '../../attribution/policy.ts';

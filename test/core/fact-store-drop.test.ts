@@ -1,12 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { workOf, type Event } from '../../attribution/events.ts';
+import type { Event } from '../../attribution/events.ts';
 import { FactStore } from '../../attribution/facts/fact-store.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
-import { placeOf } from '../../attribution/facts/record.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
 import { DAY, HOUR } from '../../attribution/time.ts';
-import { BASE, impression, origin, playback } from './samples.ts';
+import { BASE, impression, origin, playback, workOf, placeOf } from './samples.ts';
 import { runs } from './runs.ts';
 
 const SPAN = 3 * HOUR;
@@ -80,8 +79,9 @@ describe('dropping the oldest chunk', () => {
   test('of an empty store does nothing', () => {
     const store = new FactStore(defaultPolicy);
     store.dropOldest();
+    store.sweep();
     expect(store.oldestClosed()).toBeNull();
-    expect([store.records, store.footprint]).toEqual([0, 0]);
+    expect([store.records, store.footprint]).toEqual([0, new FactStore(defaultPolicy).footprint]);
   });
 
   test('takes its facts, and leaves those of the same key that came later', () => {
@@ -89,8 +89,10 @@ describe('dropping the oldest chunk', () => {
     const keys = [0, 1, 2].map((i) => observeAt(store, seenAfter(i * SPAN)).key);
     expect(new Set(keys).size).toBe(1);
     store.dropOldest();
+    store.sweep();
     expect(heldIds(store, 'p1', 'series-1')).toEqual([`after ${SPAN}`, `after ${2 * SPAN}`]);
     store.dropOldest();
+    store.sweep();
     expect(heldIds(store, 'p1', 'series-1')).toEqual([`after ${2 * SPAN}`]);
   });
 
@@ -99,6 +101,7 @@ describe('dropping the oldest chunk', () => {
     const { key } = observeAt(store, seenAfter(0));
     observeAt(store, seenAfter(SPAN), true);
     store.dropOldest();
+    store.sweep();
     expect(store.keyOf('p1', 'series-1')).toBe(key);
     expect(heldIds(store, 'p1', 'series-1')).toEqual([]);
     observeAt(store, seenAfter(SPAN + 1));
@@ -110,6 +113,7 @@ describe('dropping the oldest chunk', () => {
     observeAt(store, playback());
     observeAt(store, seenAfter(SPAN, { profile_id: 'p2' }));
     store.dropOldest();
+    store.sweep();
     expect(store.keyOf('p1', 'series-1')).toBe(-1);
     const { key } = observeAt(store, seenAfter(SPAN + 1));
     expect(store.hasPlayback(key)).toBe(false);
@@ -120,6 +124,7 @@ describe('dropping the oldest chunk', () => {
     observeAt(store, seenAfter(0));
     observeAt(store, seenAfter(SPAN));
     store.dropOldest();
+    store.sweep();
     expect(store.observe(seenAfter(0), 0, BASE + SPAN, false).outcome).toBe('applied');
   });
 
@@ -129,6 +134,7 @@ describe('dropping the oldest chunk', () => {
     observeAt(store, seenAfter(SPAN));
     expect(store.observe(seenAfter(0), 0, BASE + SPAN, false).outcome).toBe('duplicate');
     store.dropOldest();
+    store.sweep();
     expect(store.observe(seenAfter(0), 0, BASE + SPAN, false).outcome).toBe('duplicate');
   });
 
@@ -139,6 +145,7 @@ describe('dropping the oldest chunk', () => {
     expect(store.recordsOf(key, numbers)).toBe(1);
     observeAt(store, seenAfter(SPAN));
     store.dropOldest();
+    store.sweep();
     const [number] = numbers;
     expect(() => store.chunkOf(number)).toThrow(new RangeError(`Record ${number} is no longer held`));
   });
@@ -192,6 +199,7 @@ const reading = fc.record({
   late: fc.boolean(),
   source: fc.nat({ max: 1 }),
   drop: fc.nat({ max: 6 }).map((drawn) => drawn === 0),
+  sweep: fc.boolean(),
 });
 
 test('the store holds the strings and keys of the records in it, and no other, whatever was dropped', () => {
@@ -201,7 +209,7 @@ test('the store holds the strings and keys of the records in it, and no other, w
       const store = new FactStore(defaultPolicy);
       const read: Event[] = [];
       let clock = BASE;
-      for (const { event, after, late, source, drop } of readings) {
+      for (const { event, after, late, source, drop, sweep } of readings) {
         clock += after;
         const timed = { ...event, event_time: clock };
         store.observe(timed, source, clock, late);
@@ -210,9 +218,14 @@ test('the store holds the strings and keys of the records in it, and no other, w
           store.dropOldest();
           dropped++;
         }
+        if (!sweep) continue;
+        store.sweep();
         // Chunks leave in the order in which their records came.
         expect(sizesOf(store)).toEqual(namesOf(read.slice(read.length - store.records)));
       }
+      // What was dropped before has been given back by what came since, or is now.
+      store.sweep();
+      expect(sizesOf(store)).toEqual(namesOf(read.slice(read.length - store.records)));
     }),
     { numRuns: runs(150) },
   );

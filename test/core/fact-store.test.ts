@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Event, Playback } from '../../attribution/events.ts';
-import { COPY_MEMORY_MS, FactStore, isExcluded, type Observed } from '../../attribution/facts/fact-store.ts';
+import { EventFields } from '../../attribution/facts/event-fields.ts';
+import { COPY_MEMORY_MS, FactStore, type Observed } from '../../attribution/facts/fact-store.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
 import { CLASS_CODES, defaultPolicy } from '../../attribution/policy.ts';
 import { DAY } from '../../attribution/time.ts';
@@ -81,13 +82,13 @@ describe('a new event', () => {
     ];
     for (const [change, excluded] of cases) {
       const store = new FactStore(defaultPolicy);
-      expect(isExcluded(playback(change))).toBe(excluded);
+      expect(new EventFields().set(playback(change)).isExcluded).toBe(excluded);
       const observed = store.observe(playback(change), 0, NOTHING_YET, false);
       expect(observed.outcome).toBe(excluded ? 'excluded' : 'applied');
       expect(observed.key).toBe(store.keyOf('p1', 'series-1'));
       expect(heldOf(store, playback(), 'series-1')).toEqual(['e1']);
     }
-    expect(isExcluded(impression())).toBe(false);
+    expect(new EventFields().set(impression()).isExcluded).toBe(false);
   });
 
   test('that is late is known, but no fact, be it excluded or not', () => {

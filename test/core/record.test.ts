@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { KIND_CODES, MUTED_CODES, ORIGIN_CODES } from '../../attribution/derive.ts';
 import { ACTIONS, KINDS, type Event, type Impression, type Playback } from '../../attribution/events.ts';
 import { ByteReader, ByteWriter } from '../../attribution/facts/bytes.ts';
+import { EventFields } from '../../attribution/facts/event-fields.ts';
 import { Interner } from '../../attribution/facts/interner.ts';
 import {
-  placeOf,
   readImpression,
   readPlayback,
   releasePayload,
@@ -14,7 +14,7 @@ import {
   type Dictionaries,
 } from '../../attribution/facts/record.ts';
 import { runs } from './runs.ts';
-import { impression, origin, playback } from './samples.ts';
+import { impression, origin, playback, placeOf } from './samples.ts';
 
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((drawn) => !drawn.includes('\0')),
@@ -59,7 +59,7 @@ function emptyDictionaries(): Dictionaries {
 function written(event: Event, dictionaries: Dictionaries): { reader: ByteReader; end: number } {
   const writer = new ByteWriter();
   writer.byte(0xff);
-  writePayload(writer, event, dictionaries);
+  writePayload(writer, new EventFields().set(event), dictionaries);
   return { reader: new ByteReader().open(writer.bytes, 1), end: writer.length };
 }
 

@@ -132,3 +132,13 @@ export function withValue(path: string, value: unknown, file: unknown = defaultP
   else holder[last] = value;
   return copy;
 }
+
+/** The work of an event: the series of an episode, or the title itself. */
+export function workOf(event: { series_id: string | null; title_id: string }): string {
+  return event.series_id ?? event.title_id;
+}
+
+/** A row type (or none) on a surface, as the store's dictionary has it. */
+export function placeOf(surface: string, rowType: string | null): string {
+  return `${rowType ?? ''}\0${surface}`;
+}

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseEvent, validateEvent, type Rejection } from '../../attribution/validate.ts';
-import { workOf } from '../../attribution/events.ts';
-import { BASE, impression, playback, wireImpression, wireOrigin, wirePlayback } from './samples.ts';
+import { BASE, impression, playback, wireImpression, wireOrigin, wirePlayback, workOf } from './samples.ts';
 
 /** What a field must be; the longest text of its sort. */
 type Sort = 'id' | 'text' | 'int32' | 'number' | 'boolean' | readonly string[];
