@@ -68,7 +68,7 @@ export async function storeCheckpoint(
 ): Promise<StoredCheckpoint> {
   const { storage, prefix, epoch } = place;
   const put = async (name: string, parts: readonly Uint8Array[]) => {
-    const { object, sha256 } = await seal(parts);
+    const { object, sha256 } = seal(parts);
     const key = `${prefix}${epoch}/${name}-${randomUUID()}`;
     await storage.put(key, object);
     return { key, bytes: object.length, sha256 };
