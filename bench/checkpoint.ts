@@ -1,0 +1,128 @@
+/**
+ * A checkpoint of many held impressions, and recovery from it: `npx tsx bench/checkpoint.ts [millions]`.
+ *
+ * Impressions are read into the state of one task, a checkpoint is written to a local directory while more is read, and the
+ * state is restored from it. Beside it, the alternative: the same records read again. Without Kafka and Postgres, which would
+ * only add to the alternative.
+ */
+
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { KafkaMessage } from 'kafkajs';
+import { defaultPolicy } from '../attribution/policy.ts';
+import { openLocalStorage } from '../platform/storage.ts';
+import { restoreCheckpoint } from '../streaming/checkpoint-load.ts';
+import { storeCheckpoint, type Written } from '../streaming/checkpoint-write.ts';
+import { TaskState } from '../streaming/task-state.ts';
+
+const RECORDS = Number(process.argv[2] ?? 5) * 1_000_000;
+/** Read while the checkpoint is written, and at a time: as the stream does between two looks at anything else. */
+const MORE = 400_000;
+const STRIDE = 4_000;
+const PROFILES = Math.ceil(RECORDS / 25);
+const TOPICS = ['impressions', 'playback'];
+const BEGIN = Date.UTC(2025, 10, 1);
+const SPAN = 20 * 60 * 60 * 1000;
+const ROWS = ['because_you_watched', 'trending', 'top_10', 'genre', 'continue_watching', 'new_releases'];
+
+/** mulberry32 */
+let seed = 1;
+function draw(below: number): number {
+  seed = (seed + 0x6d2b79f5) | 0;
+  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+  return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
+}
+const hex = (digits: number) =>
+  Array.from({ length: digits / 4 }, () => draw(65_536).toString(16).padStart(4, '0')).join('');
+const uuid = () => `${hex(8)}-${hex(4)}-${hex(4)}-${hex(4)}-${hex(12)}`;
+const profiles = Array.from({ length: PROFILES }, uuid);
+
+function message(index: number): KafkaMessage {
+  const row = ROWS[draw(ROWS.length)];
+  const title = draw(3_000);
+  const value = Buffer.from(
+    `{"type":"impression","event_id":"${uuid()}","event_time":${BEGIN + Math.floor((index / RECORDS) * SPAN)},` +
+      `"profile_id":"${profiles[draw(PROFILES)]}","country":"US","device_type":"tv","page_view_id":"v${index}",` +
+      `"page":"home","row_type":"${row}","row_id":"${row}:${title % 50}","row_rank":${draw(40)},` +
+      `"position":${draw(20)},"title_id":"${70_000_000 + title}","token":"t.${hex(16)}"}`,
+  );
+  return { key: null, value, offset: String(index), timestamp: '1790000000000', attributes: 0, headers: {} };
+}
+
+const cpu = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
+const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
+
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'whence-bench-'));
+try {
+  const storage = await openLocalStorage(directory);
+  const state = new TaskState(0, TOPICS, defaultPolicy, {}, {});
+  let reading = 0;
+  let longestStride = 0;
+  for (let from = 0; from < RECORDS; from += STRIDE) {
+    const messages = Array.from({ length: STRIDE }, (_, i) => message(from + i));
+    const begun = cpu();
+    const at = performance.now();
+    for (const each of messages) state.read(0, each, true);
+    longestStride = Math.max(longestStride, performance.now() - at);
+    reading += cpu() - begun;
+  }
+  state.takeDelta([false, false]);
+  global.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  const per = (heapUsed + arrayBuffers - PROFILES * 64) / RECORDS;
+  console.log(`${(RECORDS / 1e6).toFixed(1)} million impressions held, ${per.toFixed(0)} bytes each, keys and all`);
+  console.log(
+    `reading them: ${reading.toFixed(1)} CPU-s; the longest ${STRIDE} of them took ${longestStride.toFixed(0)} ms`,
+  );
+
+  const place = { storage, prefix: 'checkpoints/bench/0/', epoch: 1, policy: defaultPolicy.hash };
+  const written: Written = new WeakMap();
+  const more = Array.from({ length: MORE }, (_, i) => message(RECORDS + i));
+  let done = 0;
+  const first = await checkpoint('the first checkpoint');
+  await checkpoint('the next, of what is new');
+
+  const begun = cpu();
+  const at = performance.now();
+  const wanted = { topics: TOPICS, policy: defaultPolicy, earliest: [0, 0], committed: [Infinity, Infinity] };
+  const { state: restored } = await restoreCheckpoint(place, first, wanted);
+  console.log(
+    `recovery: ${((performance.now() - at) / 1000).toFixed(1)} s, ${(cpu() - begun).toFixed(1)} CPU-s, ` +
+      `${restored.store.records.toLocaleString('en')} records; reading them again takes ${reading.toFixed(1)} CPU-s`,
+  );
+
+  /** Writes one while the task reads on, and says how long at most reading had to wait for its turn. */
+  async function checkpoint(what: string): Promise<string> {
+    const start = performance.now();
+    const cut = state.cut();
+    const cutMs = performance.now() - start;
+    const spent = cpu();
+    const ended = new AbortController();
+    const writing = storeCheckpoint(place, cut, written, new AbortController().signal).finally(() => ended.abort());
+    let longest = cutMs;
+    let own = 0;
+    while (!ended.signal.aborted) {
+      const used = cpu();
+      const end = Math.min(done + STRIDE, MORE);
+      for (; done < end; done++) state.read(0, more[done], true);
+      own += cpu() - used;
+      const turn = performance.now();
+      await nextTurn();
+      longest = Math.max(longest, performance.now() - turn);
+    }
+    const { head, bytes, newBytes } = await writing;
+    console.log(
+      `${what}: ${((performance.now() - start) / 1000).toFixed(1)} s, ${(cpu() - spent - own).toFixed(1)} CPU-s, ` +
+        `${mb(newBytes)} MB written of ${mb(bytes)}; reading waited ${longest.toFixed(0)} ms at most`,
+    );
+    return head;
+  }
+} finally {
+  fs.rmSync(directory, { recursive: true, force: true });
+}
