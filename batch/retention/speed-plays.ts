@@ -90,7 +90,7 @@ async function settle(
   await findUnsettled(client, reached.time);
   const { rows: days } = await client.query<{ day: string }>(
     `insert into whence.settled_days (day)
-     select day from candidates where day not in (select day from unsettled) returning day::text as day`,
+     select day from looked_at where day not in (select day from unsettled) returning day::text as day`,
   );
   const { rows: next } = await client.query<{ day: string; because: string }>(
     `select day::text as day, min(because) as because from unsettled join candidates using (day)
@@ -103,6 +103,9 @@ async function settle(
       held === undefined ? null : `${held.day}: ${held.because}${held.because === BEHIND ? ` (${reached.by})` : ''}`,
   };
 }
+
+/** Nothing is committed meanwhile: what is left is settled by the next run. */
+const DAYS_AT_ONCE = 31;
 
 const BEHIND = 'what is on time may still come near it';
 
@@ -155,13 +158,17 @@ async function findUnsettled(client: PoolClient, reached: string): Promise<void>
      where (day + 1)::timestamp at time zone 'UTC' >= ${onTime}`,
     [reached],
   );
+  await client.query(
+    `create temp table looked_at on commit drop as
+     select day from candidates where day not in (select day from unsettled) order by day desc limit ${DAYS_AT_ONCE}`,
+  );
   // Rows of kept versions: those that a removed version alone had are gone, or are on their way.
   await client.query(
     `create temp table kept_plays on commit drop as
      select b.profile_id, b.work_id, b.day, b.started_at, b.ended_at from whence.batch_plays b
      where (b.to_version is null or b.to_version > (select min(version) from kept_versions))
-       and b.day <= (select max(day) from candidates)
-       and b.ended_at >= (select min(day) from candidates)::timestamp at time zone 'UTC'`,
+       and b.day <= (select max(day) from looked_at)
+       and b.ended_at >= (select min(day) from looked_at)::timestamp at time zone 'UTC'`,
   );
   await client.query('analyze kept_plays');
   await client.query(
@@ -186,7 +193,7 @@ async function findUnsettled(client: PoolClient, reached: string): Promise<void>
      select s.profile_id, s.work_id, s.day, s.started_at, s.ended_at
      from whence.speed_now s
      where s.started_at <= (select max(ended_at) + ${gap} from kept_plays) + ${SLACK}
-       and s.ended_at >= (select min(day) from candidates)::timestamp at time zone 'UTC' - ${SLACK}
+       and s.ended_at >= (select min(day) from looked_at)::timestamp at time zone 'UTC' - ${SLACK}
        and (not ${isInAllCovered('s')} or exists (
          select from unnest(s.event_topics, s.event_offsets) e (topic, "offset")
          where not exists (
