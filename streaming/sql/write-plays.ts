@@ -1,20 +1,22 @@
-import type { Queryable } from '../../platform/postgres.ts';
+import { copyRows } from '../../platform/copy-rows.ts';
+import type { PoolClient } from '../../platform/postgres.ts';
 import type { SpeedPlayRow, TouchedKey } from '../task-state.ts';
+
+/** From so many plays on, a table made for them and COPY cost less than JSON: whoever catches up writes thousands at once. */
+const WORTH_COPYING = 500;
 
 /**
  * Replaces the plays of the touched keys that end where something changed, or later: what is derived now is written, what
- * is no longer derived (a play that became one with another, or starts earlier now) goes.
+ * is no longer derived (a play that became one with another, or starts earlier now) goes. In a transaction.
  * A producer that spreads a profile over partitions gives two tasks a part of its plays each; neither deletes the other's.
- *
- * Rows come as one JSON text: a single parameter, whatever the number of columns and the length of their arrays.
  */
 export async function writePlays(
-  database: Queryable,
+  client: PoolClient,
   task: number,
   touched: readonly TouchedKey[],
   plays: readonly SpeedPlayRow[],
 ): Promise<void> {
-  await database.query(
+  await client.query(
     `delete from whence.speed_plays p
      using json_to_recordset($1) as t (profile_id text, work_id text, affected_from timestamptz)
      where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from and p.task = $3
@@ -24,41 +26,69 @@ export async function writePlays(
     [JSON.stringify(touched), JSON.stringify(plays.map(({ play_id }) => ({ play_id }))), task],
   );
   if (plays.length === 0) return;
-  await database.query(
-    `insert into whence.speed_plays
-     select * from json_populate_recordset(null::whence.speed_plays, $1)
-     on conflict (play_id) do update set ${UPDATES}`,
-    [JSON.stringify(plays)],
+  if (plays.length < WORTH_COPYING) {
+    // One parameter, whatever the number of columns and the length of their arrays.
+    await upsert(client, 'json_populate_recordset(null::whence.speed_plays, $1)', [JSON.stringify(plays)]);
+    return;
+  }
+  await client.query('create temp table written_plays (like whence.speed_plays) on commit drop');
+  await copyRows(client, 'written_plays', COLUMNS, plays, (play) => COLUMNS.map((name) => play[name]));
+  await upsert(client, 'written_plays', []);
+}
+
+async function upsert(client: PoolClient, rows: string, parameters: readonly unknown[]): Promise<void> {
+  const columns = COLUMNS.join(', ');
+  await client.query(
+    `insert into whence.speed_plays (${columns})
+     select ${columns} from ${rows}
+     on conflict (play_id) do update set ${UPDATED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+    [...parameters],
   );
 }
 
-const SOURCE_COLUMNS = ['surface', 'class', 'row_type', 'row_id', 'row_rank', 'position', 'impression_id', 'evidence'];
-const PATH_COLUMNS = [
-  'impression_id',
-  'surface',
-  'row_type',
-  'row_id',
-  'row_rank',
-  'position',
-  'touched_at',
-  'weights',
-];
-/** All but what the id is made of. */
-const COLUMNS = [
-  ['task', 'playback_id', 'playback_ids', 'title_id', 'country', 'device_type', 'ended_at', 'watched_ms', 'qualified'],
-  [
-    'event_topics',
-    'event_offsets',
-    'inferred_start',
-    'inferred_end',
-    'orphan_token',
-    'rule',
-    'policy',
-    'own_assisted',
-    'touches_omitted',
-  ],
-  SOURCE_COLUMNS.map((name) => `sop_${name}`),
-  SOURCE_COLUMNS.map((name) => `own_${name}`),
-  PATH_COLUMNS.map((name) => `path_${name}`),
-].flat();
-const UPDATES = COLUMNS.map((name) => `${name} = excluded.${name}`).join(', ');
+/** What a play's id is made of. */
+const ID_COLUMNS = ['play_id', 'profile_id', 'work_id', 'day', 'started_at'] as const;
+const UPDATED = [
+  'task',
+  'playback_id',
+  'playback_ids',
+  'title_id',
+  'country',
+  'device_type',
+  'ended_at',
+  'watched_ms',
+  'qualified',
+  'event_topics',
+  'event_offsets',
+  'inferred_start',
+  'inferred_end',
+  'orphan_token',
+  'rule',
+  'policy',
+  'own_assisted',
+  'touches_omitted',
+  ...sourceColumns('sop'),
+  ...sourceColumns('own'),
+  'path_impression_id',
+  'path_surface',
+  'path_row_type',
+  'path_row_id',
+  'path_row_rank',
+  'path_position',
+  'path_touched_at',
+  'path_weights',
+] as const;
+const COLUMNS = [...ID_COLUMNS, ...UPDATED];
+
+function sourceColumns<const Of extends 'sop' | 'own'>(of: Of) {
+  return [
+    `${of}_surface`,
+    `${of}_class`,
+    `${of}_row_type`,
+    `${of}_row_id`,
+    `${of}_row_rank`,
+    `${of}_position`,
+    `${of}_impression_id`,
+    `${of}_evidence`,
+  ] as const;
+}

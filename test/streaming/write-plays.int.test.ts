@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { defaultPolicy } from '../../attribution/policy.ts';
+import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
+import { registerPolicy } from '../../merge/register-policy.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { openPool, withTransaction, type Pool } from '../../platform/postgres.ts';
+import { writePlays } from '../../streaming/sql/write-plays.ts';
+import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { simulated } from './world.ts';
+
+let stack: TestStack<'postgres'>;
+beforeAll(async () => {
+  stack = await startTestStack({ services: ['postgres'] });
+});
+afterAll(() => stack.stop());
+
+async function emptyDatabase(): Promise<Pool> {
+  const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
+  const pool = await openPool({ databaseUrl, applicationName: 'test', log: silentLogger() });
+  await registerPolicy(pool, defaultPolicy);
+  return pool;
+}
+
+/** The plays of a simulated log, some with texts that need care. */
+function derived(): Delta {
+  const state = new TaskState(0, ['impressions', 'playback'], defaultPolicy, {}, {});
+  for (const [offset, line] of simulated(250, 2, 8).lines.entries()) {
+    const place = line.includes('"type":"playback"') ? 1 : 0;
+    const message = { key: null, value: Buffer.from(line), timestamp: '1790000000000', attributes: 0, headers: {} };
+    state.read(place, { ...message, offset: String(offset) }, false);
+  }
+  const delta = state.takeDelta([false, false]);
+  const texts = ['a\tb\nc\rd', '\\N', '{"x":"\\"}', '', 'é～𝒜', 'NULL', '{}', "'; --"];
+  for (const [index, play] of delta.plays.entries()) {
+    if (index % 3 !== 0) continue;
+    const text = texts[index % texts.length];
+    play.title_id = text;
+    play.sop_row_id = index % 2 === 0 ? null : text;
+    play.playback_ids = [text, ...play.playback_ids];
+    play.path_row_id = play.path_row_id.map((id, i) => (i % 2 === 0 ? null : `${text}${id}`));
+  }
+  return delta;
+}
+
+async function held(pool: Pool): Promise<string[]> {
+  const { rows } = await pool.query('select p::text as row from whence.speed_plays p order by play_id');
+  return rows.map(({ row }: { row: string }) => row);
+}
+
+test('plays are written the same whether they are many at once or few at a time, and again over what is there', async () => {
+  const { plays, touched } = derived();
+  expect(plays.length).toBeGreaterThan(600);
+  const [few, many] = [await emptyDatabase(), await emptyDatabase()];
+  for (let at = 0; at < plays.length; at += 100) {
+    await withTransaction(few, (client) => writePlays(client, 0, [], plays.slice(at, at + 100)));
+  }
+  for (let times = 0; times < 2; times++) {
+    await withTransaction(many, (client) => writePlays(client, 0, touched, plays));
+    expect(await held(many)).toEqual(await held(few));
+  }
+  expect(await held(few)).toHaveLength(plays.length);
+  const changed = plays.map((play) => ({ ...play, title_id: `${play.title_id}!` }));
+  await withTransaction(many, (client) => writePlays(client, 0, touched, changed));
+  for (const play of changed) await withTransaction(few, (client) => writePlays(client, 0, [], [play]));
+  expect(await held(many)).toEqual(await held(few));
+  await Promise.all([few.end(), many.end()]);
+});
