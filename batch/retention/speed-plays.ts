@@ -76,6 +76,7 @@ async function settle(
        on c.from_version <= v.version and (c.to_version is null or c.to_version > v.version)
      group by c.day having count(*) = (select count(*) from kept_versions)`,
   );
+  await client.query('create unique index on all_covered (day)');
   const { rowCount } = await client.query(
     `create temp table candidates on commit drop as
      select day from all_covered
