@@ -462,7 +462,7 @@ test.each([
       { numRuns: RUNS, seed: SEED },
     );
   },
-  600_000,
+  Math.max(600_000, RUNS * 40_000),
 );
 
 test('the runs above met what they are about', () => {
