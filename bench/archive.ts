@@ -25,7 +25,7 @@ const PROFILES = Math.ceil(EVENTS / 76 / DAYS);
 const TICKS_A_SECOND = 100;
 const LAUNCHER = fileURLToPath(new URL('../cli/whence.js', import.meta.url));
 
-const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024 });
+const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024, brief: false });
 try {
   const log = silentLogger();
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });

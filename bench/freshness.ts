@@ -7,11 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducer } from '../platform/kafka.ts';
 import { playback } from '../test/core/samples.ts';
 import { createSilentLayer } from '../test/streaming/layer.ts';
-import { startStack, World } from '../test/streaming/world.ts';
+import { startTestStack } from '../local/testing.ts';
+import { World } from '../test/streaming/world.ts';
 
 const PLAYS = Number(process.argv[2] ?? 200);
 
-const stack = await startStack();
+const stack = await startTestStack({ services: ['postgres', 'kafka'], brief: false });
 try {
   const world = await World.create(stack, 'fresh');
   const layer = await createSilentLayer(world);

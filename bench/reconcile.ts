@@ -23,7 +23,7 @@ const EVENTS_BEHIND = Number(process.argv[4] ?? EVENTS);
 const LAST = Date.UTC(2025, 10, 24);
 const DAY = 86_400_000;
 
-const stack = await startTestStack({ services: ['postgres'] });
+const stack = await startTestStack({ services: ['postgres'], brief: false });
 try {
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'bench', log: silentLogger() });

@@ -87,7 +87,7 @@ async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
   return { seconds: Number(process.hrtime.bigint() - begun) / 1e9, cpu, peak };
 }
 
-const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024 });
+const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024, brief: false });
 try {
   const log = silentLogger();
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });

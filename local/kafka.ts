@@ -46,7 +46,8 @@ export async function startKafka(options: KafkaStartOptions): Promise<KafkaServi
   const runBy = options.runBy ?? keptRunner(directory) ?? ((await dockerAnswers()) ? 'docker' : 'java');
   fs.writeFileSync(path.join(directory, 'run-by'), runBy);
   const place = { directory, port, heapMb, clusterId: keptClusterId(directory), say: options.say };
-  const handle = await (runBy === 'docker' ? startKafkaContainer(place) : startKafkaJava(place));
+  const brief = options.brief ?? false;
+  const handle = await (runBy === 'docker' ? startKafkaContainer(place) : startKafkaJava(place, brief));
   options.onSpawn?.(handle);
   const service = attachKafka(handle);
   await waitUntilReady(service, READY_BOUND_MS);
@@ -80,7 +81,10 @@ export function attachKafka(handle: ServiceHandle): KafkaService {
   return { ...createService('kafka', handle, () => answers(brokers)), brokers };
 }
 
-async function startKafkaJava({ directory, port, heapMb, clusterId, say }: KafkaPlace): Promise<ServiceHandle> {
+async function startKafkaJava(
+  { directory, port, heapMb, clusterId, say }: KafkaPlace,
+  brief: boolean,
+): Promise<ServiceHandle> {
   const java = await findJava(say);
   const classPath = await kafkaClassPath(java, say);
   const logFile = path.join(directory, 'kafka.log');
@@ -93,7 +97,7 @@ async function startKafkaJava({ directory, port, heapMb, clusterId, say }: Kafka
   }
   const runnable = await spawnDetached({
     command: java.executable,
-    args: [...javaOptions(heapMb), '-cp', classPath, 'kafka.Kafka', configuration],
+    args: [...javaOptions(heapMb, brief), '-cp', classPath, 'kafka.Kafka', configuration],
     logFile,
     cwd: directory,
   }).catch((error: Error) => {
@@ -102,11 +106,13 @@ async function startKafkaJava({ directory, port, heapMb, clusterId, say }: Kafka
   return { runnable, port, logFile };
 }
 
-function javaOptions(heapMb: number): string[] {
+function javaOptions(heapMb: number, brief: boolean): string[] {
   return [
     `-Xms${Math.min(256, heapMb)}m`,
     `-Xmx${heapMb}m`,
     '-XX:+UseG1GC',
+    // The second compiler takes more than it gives in a few minutes.
+    ...(brief ? ['-XX:TieredStopAtLevel=1'] : []),
     '-XX:+ExitOnOutOfMemoryError',
     '-Djava.awt.headless=true',
     '-Dorg.slf4j.simpleLogger.showDateTime=true',

@@ -13,6 +13,8 @@ export interface StartOptions {
   port: number;
   /** Told what takes long or is worth knowing, a line at a time. */
   say: (line: string) => void;
+  /** It lives for minutes, and is killed at worst: spares what pays off later, or guards against the loss of power. */
+  brief?: boolean;
   /** Told of the process as soon as there is one, before it is ready: for whoever must end it, come what may. */
   onSpawn?: (handle: ServiceHandle) => void;
 }

@@ -38,6 +38,8 @@ export interface TestStackOptions<Name extends ServiceName> {
   services: readonly Name[];
   /** Kafka's heap; 512 MB by default. */
   heapMb?: number;
+  /** Whether servers are set up for a short life, which they are by default; a bench that measures them wants them as users have them. */
+  brief?: boolean;
   say?: (line: string) => void;
 }
 
@@ -60,6 +62,7 @@ export async function startTestStack<const Name extends ServiceName>(
       directory: path.join(directory, name),
       port,
       say: options.say ?? (() => {}),
+      brief: options.brief ?? true,
       onSpawn: ({ runnable }) => watchdog.add(runnable),
     };
     if (name === 'postgres') return (started.postgres = await startPostgres(common));
