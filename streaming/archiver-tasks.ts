@@ -159,7 +159,8 @@ export class ArchiveTaskSet {
     const waiting = this.#outage.isWaiting(KAFKA_PART);
     const bounds = await this.#bounds().catch((error: unknown) => {
       this.#ends.fault = errorOf(error);
-      this.#outage.began(KAFKA_PART, error);
+      // Whoever leaves ends the connection of a look that is under way.
+      if (!this.#stopping) this.#outage.began(KAFKA_PART, error);
       throw error;
     });
     this.#ends = { seenAt: Date.now(), fault: null };

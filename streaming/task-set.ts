@@ -49,6 +49,7 @@ export class TaskSet {
   #endsAt = Date.now();
   #endsFault: Error | null = null;
   #look: Promise<void> | null = null;
+  #left = false;
   onProgress: () => void = () => {};
   onFatal: (error: Error) => void = () => {};
 
@@ -159,7 +160,8 @@ export class TaskSet {
       if (waiting) outage.ended(KAFKA_PART);
     } catch (error) {
       this.#endsFault = error instanceof Error ? error : new Error(String(error));
-      outage.began(KAFKA_PART, error);
+      // Whoever leaves ends the connection of a look that is under way.
+      if (!this.#left) outage.began(KAFKA_PART, error);
     }
   }
 
@@ -172,6 +174,7 @@ export class TaskSet {
   }
 
   abandon(): void {
+    this.#left = true;
     this.#assigned.clear();
     for (const task of this.#tasks.values()) task.abandon();
   }
