@@ -30,6 +30,7 @@ export class SpeedMetrics {
   readonly #plays;
   readonly #unknown;
   readonly #scattered;
+  readonly #capped;
   readonly #evicted;
   readonly #takeovers;
   readonly #fenced;
@@ -101,6 +102,11 @@ export class SpeedMetrics {
       help: 'Facts dropped because no play that may still change needs them',
       registers,
     });
+    this.#capped = new Counter({
+      name: 'whence_facts_capped_total',
+      help: 'Facts left out of keys that have too many: most likely machines',
+      registers,
+    });
     this.#takeovers = new Counter({
       name: 'whence_task_takeovers_total',
       help: 'Tasks taken, the first time included',
@@ -130,6 +136,7 @@ export class SpeedMetrics {
       }
       if (row.conflicts > 0) this.#conflicts.inc({ topic: row.topic }, row.conflicts);
     }
+    this.#capped.inc(delta.capped);
     for (const { reason } of delta.deadLetters) this.#deadLetters.inc({ reason });
     const evidence = new Map<string, number>();
     for (const play of delta.plays) {

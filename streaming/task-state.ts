@@ -12,6 +12,7 @@ import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { projectRecord } from '../attribution/project.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
+import { capKey, isCrowded, MOST_FACTS } from './cap-key.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
 import { letterOf } from './replayed-letter.ts';
@@ -65,6 +66,8 @@ export interface Delta {
   watermark: number | null;
   touched: TouchedKey[];
   plays: SpeedPlayRow[];
+  /** Facts that were left out of keys that have too many. */
+  capped: number;
   ledger: LedgerRow[];
   deadLetters: DeadLetterRow[];
 }
@@ -90,6 +93,7 @@ export class TaskState {
   readonly topics: readonly string[];
   readonly #task: number;
   readonly #policy: Policy;
+  readonly #mostFacts: number;
   readonly #store: FactStore;
   readonly #view: KeyView;
   readonly #fields = new EventFields();
@@ -114,6 +118,7 @@ export class TaskState {
    * @param offsets what was committed, by topic
    * @param replay where reading begins, by topic
    * @param restored from a checkpoint: reading begins where that was made
+   * @param mostFacts of a key; a quarter more before the oldest are left out
    */
   constructor(
     task: number,
@@ -122,8 +127,10 @@ export class TaskState {
     offsets: Readonly<Record<string, TopicOffset>>,
     replay: Readonly<Record<string, ReplayPoint>>,
     restored?: RestoredState,
+    mostFacts = MOST_FACTS,
   ) {
     this.#task = task;
+    this.#mostFacts = mostFacts;
     this.topics = topics;
     this.#policy = policy;
     this.#store = restored?.store ?? new FactStore(policy);
@@ -220,6 +227,8 @@ export class TaskState {
     const touched: TouchedKey[] = [];
     const plays: SpeedPlayRow[] = [];
     const rules = this.#policy.rules.speed;
+    const openSince = Math.min(...this.#clocks.map((clock) => clock.now)) - rules.stitchingGap - rules.allowedLateness;
+    let capped = 0;
     for (const key of this.#dirty) {
       const since = this.#dirtySince[key];
       this.#dirtySince[key] = NaN;
@@ -229,6 +238,7 @@ export class TaskState {
       // What ended before this had its facts dropped: it stays as it is.
       const affectedFrom = Math.max(since - rules.stitchingGap, this.#marks.frozenBefore, 0);
       const view = this.#view.load(key);
+      if (isCrowded(view, this.#mostFacts)) capped += capKey(this.#store, view, key, rules, openSince, this.#mostFacts);
       touched.push({
         profile_id: view.profileId,
         work_id: view.workId,
@@ -248,6 +258,7 @@ export class TaskState {
       watermark: finiteOrNull(this.watermark(quiet)),
       touched,
       plays,
+      capped,
       ledger: this.#ledger.take(),
       deadLetters: this.#deadLetters,
     };

@@ -204,6 +204,23 @@ export class FactStore {
     return count;
   }
 
+  /** Leaves records out of a key's facts. They stay known, so that copies of them are recognised. */
+  leaveOut(key: number, left: ReadonlySet<number>): void {
+    let kept = -1;
+    const link = (number: number) => {
+      if (kept < 0) this.keys.head[key] = number;
+      else this.chunkOf(kept).previous[kept % CHUNK_RECORDS] = number;
+      kept = number;
+    };
+    for (let number = this.keys.head[key]; number >= 0;) {
+      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      if (chunk === null) break;
+      if (!left.has(number)) link(number);
+      number = chunk.previous[number % CHUNK_RECORDS];
+    }
+    link(-1);
+  }
+
   chunkOf(number: number): Chunk {
     const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
     if (chunk === null) throw new RangeError(`Record ${number} is no longer held`);

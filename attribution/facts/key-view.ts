@@ -67,6 +67,24 @@ export class KeyView implements KeyFacts, KeyWords {
     return this;
   }
 
+  /** How many facts were loaded. */
+  get count(): number {
+    return this.#impressionNumbers.length + this.#playbackNumbers.length;
+  }
+
+  /**
+   * The numbers of the records that are not among the greatest by time, then by event id.
+   *
+   * @param most so many are left aside
+   * @param kept indices of playback events that are never given
+   */
+  beyond(most: number, kept: readonly number[]): Set<number> {
+    const keep = new Set(kept.map((index) => this.#playbackNumbers[index]));
+    const numbers = [...this.#impressionNumbers, ...this.#playbackNumbers];
+    numbers.sort((a, b) => this.#timeOf(b) - this.#timeOf(a) || compareCodeUnits(this.#eventId(b), this.#eventId(a)));
+    return new Set(numbers.slice(most).filter((number) => !keep.has(number)));
+  }
+
   get profileId(): string {
     return this.#store.profiles.text(this.#store.keys.profile[this.#key]);
   }

@@ -8,7 +8,7 @@ import type { Storage } from '../../platform/storage.ts';
 import { restoreCheckpoint } from '../../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../../streaming/checkpoint-write.ts';
 import { TaskState, type Delta, type RestoredState } from '../../streaming/task-state.ts';
-import { playback } from '../core/samples.ts';
+import { impression, playback } from '../core/samples.ts';
 import { groups } from '../oracle/order.ts';
 import { oracle, speedLedger, type LogRecord } from '../oracle/oracle.ts';
 import { crowdedWorld, world } from '../oracle/worlds.ts';
@@ -258,3 +258,55 @@ function asRow(play: ReturnType<typeof oracle>['plays'][number]): Comparable {
     path_touched_at: play.path.map((touch) => iso(touch.touched_at)),
   };
 }
+
+test('of a key with too many facts the newest count, the first event of its open play, and copies of all are known', () => {
+  const topics = ['impressions', 'playback'];
+  const MOST = 20;
+  const state = new TaskState(0, topics, defaultPolicy, {}, {}, undefined, MOST);
+  const began = Date.UTC(2025, 10, 24);
+  const next = [0, 0];
+  const read = (event: Event) => {
+    const topic = event.type === 'impression' ? 0 : 1;
+    state.read(topic, message({ event } as LogRecord, next[topic]++), false);
+  };
+  const beat = (i: number) =>
+    playback({
+      event_id: `e${i}`,
+      action: i === 0 ? 'start' : 'heartbeat',
+      event_time: began + i * 60_000,
+      origin: null,
+    });
+  const seen = (i: number) => impression({ event_id: `i${i}`, event_time: began - 3_600_000 + i });
+  for (let i = 0; i < 30; i++) read(seen(i));
+  let capped = 0;
+  let last: Delta = state.takeDelta([false, false]);
+  for (let i = 0; i < 60; i++) {
+    read(beat(i));
+    last = state.takeDelta([false, false]);
+    capped += last.capped;
+  }
+  // 90 facts, of which about the cap is left: 20 to 25, the start, and an event that joins it to the rest.
+  expect(capped).toBeGreaterThanOrEqual(90 - MOST * 1.25 - 2);
+  expect(capped).toBeLessThanOrEqual(90 - MOST);
+  expect(last.plays).toMatchObject([{ started_at: new Date(began).toISOString(), inferred_start: false }]);
+  // All impressions were older than what is kept.
+  expect(last.plays[0].path_surface).toEqual([]);
+  read(beat(5));
+  read(seen(5));
+  const { ledger, plays } = state.takeDelta([false, false]);
+  expect(ledger.map(({ consumed, duplicate }) => [consumed, duplicate])).toEqual([
+    [1, 1],
+    [1, 1],
+  ]);
+  expect(plays).toEqual([]);
+  expect(state.held).toBe(92);
+});
+
+test('a key with many facts, and no more than the cap and a quarter, loses none', () => {
+  const state = new TaskState(0, ['playback'], defaultPolicy, {}, {}, undefined, 20);
+  for (let i = 0; i < 25; i++) {
+    const event = playback({ event_id: `e${i}`, event_time: Date.UTC(2025, 10, 24) + i * 60_000 });
+    state.read(0, message({ event } as LogRecord, i), false);
+  }
+  expect(state.takeDelta([false]).capped).toBe(0);
+});
