@@ -1,13 +1,12 @@
 import { compilePolicy, type PolicySource } from '../attribution/policy.ts';
-import { BATCH_WRITER, dailyShares, moveDaily } from '../merge/daily.ts';
-import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetIn } from '../merge/keys.ts';
-import { ownCommit, ownMerge } from '../merge/locks.ts';
+import { ownCommit } from '../merge/locks.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps, CommitSummary } from './advance.ts';
 import type { UnitResult } from './compute-unit.ts';
 import { AttemptGoneError, AuditFailedError, CommitLostError } from './errors.ts';
 import { checkNotHeld } from './hold.ts';
+import { SettlingBeside } from './settle-beside.ts';
 import type { StoredPosition } from './snapshot.ts';
 import { faultsOfStaged, sumStaged } from './sql/audit-staged.ts';
 import { faultsOfVolumes } from './sql/audit-volumes.ts';
@@ -72,32 +71,31 @@ export async function commitAttempt(
     const { stitchingGap, allowedLateness } = compilePolicy(open.source).rules.batch;
     const finalAfter = stitchingGap + allowedLateness;
     await findChanges(client, open);
-    // From here on the speed layer's commits wait: what they settle is settled against one version. Readers never wait.
-    await ownMerge(client);
-    await findAffectedKeys(client, open, finalAfter);
-    const affected = keySetIn('affected_keys');
-    const before = await dailyShares(client, affected);
-    await addVersion(client, open, version);
-    const playsChanged = await writeChanges(client, version);
-    const days = await coverDays(client, open, version);
-    const volumes = await faultsOfVolumes(client, open.days, open.watermark);
-    if (volumes.length > 0) throw new AuditFailedError(volumes);
-    await moveHead(client, open, version, stitchingGap, finalAfter);
-    await onStep('written');
-    await settleDiscoveries(client, affected);
-    await moveDaily(client, BATCH_WRITER, before, await dailyShares(client, affected));
-    await onStep('settled');
-    const done: CommitSummary = {
-      version,
-      plays: days.plays,
-      playsChanged,
-      daysChanged: days.changed,
-      dirtyKeys: open.dirty_keys,
-      watermark: open.watermark === 'infinity' ? 'complete' : open.watermark === '-infinity' ? null : open.watermark,
-    };
-    await noteCommitted(client, open, done);
-    await onStep('before commit');
-    return done;
+    return SettlingBeside.during(pool, client, async (settling) => {
+      const affected = keySetIn('affected_keys', await findAffectedKeys(client, open, finalAfter));
+      await settling.keepBefore(affected);
+      await addVersion(client, open, version);
+      const playsChanged = await writeChanges(client, version);
+      const days = await coverDays(client, open, version);
+      const volumes = await faultsOfVolumes(client, open.days, open.watermark);
+      if (volumes.length > 0) throw new AuditFailedError(volumes);
+      await moveHead(client, open, version, stitchingGap, finalAfter);
+      await onStep('written');
+      const done: CommitSummary = {
+        version,
+        plays: days.plays,
+        playsChanged,
+        daysChanged: days.changed,
+        dirtyKeys: open.dirty_keys,
+        watermark: open.watermark === 'infinity' ? 'complete' : open.watermark === '-infinity' ? null : open.watermark,
+      };
+      await noteCommitted(client, open, done);
+      await settling.settle(affected);
+      await onStep('settled');
+      await settling.finish();
+      await onStep('before commit');
+      return done;
+    });
   });
   const summary = await committing.catch(async (error: unknown) => {
     if (error instanceof AuditFailedError) await noteFailure(pool, attempt, day, error);

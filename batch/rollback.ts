@@ -1,5 +1,5 @@
 import { compilePolicy, type PolicySource } from '../attribution/policy.ts';
-import { BATCH_WRITER, dailyShares, moveDaily } from '../merge/daily.ts';
+import { BATCH_WRITER, DailyMove, dailyShares, moveDaily } from '../merge/daily.ts';
 import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetIn } from '../merge/keys.ts';
 import { ownCommit, ownMerge } from '../merge/locks.ts';
@@ -58,17 +58,18 @@ export async function rollback(
     const { stitchingGap, allowedLateness } = await rulesOf(client, version);
     const finalAfter = stitchingGap + allowedLateness;
     await findReturning(client, version);
-    // The speed layer's commits wait from here on, as for a commit.
+    // The speed layer's commits wait from here on.
     await ownMerge(client);
     await findKeysOfRollback(client, version, finalAfter);
-    const affected = keySetIn('affected_keys');
+    const affected = keySetIn('affected_keys', true);
     const before = await dailyShares(client, affected);
     const number = await nextNumber(client);
     const changed = await writeReturn(client, number);
-    await holdHead(client, version, stitchingGap, finalAfter);
+    await holdHead(client, version, number, stitchingGap, finalAfter);
     await onStep('written');
-    await settleDiscoveries(client, affected);
-    await moveDaily(client, BATCH_WRITER, before, await dailyShares(client, affected));
+    await settleDiscoveries(client, affected, 'batch');
+    const move = new DailyMove().add(before, -1).add(await dailyShares(client, affected), 1);
+    await moveDaily(client, BATCH_WRITER, move);
     await markUndone(client, version);
     await endHold(client, actor);
     await client.query(

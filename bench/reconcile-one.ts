@@ -26,7 +26,7 @@ function lap(name: string): void {
   last = now;
   lastCpu = process.cpuUsage();
 }
-const plays = what === 'plain' ? await plain(pool, storage) : await reconcile();
+const plays = what === 'plain' ? await plain(pool, storage) : await reconcile(what === 'dirty' ? [] : [DAY]);
 const seconds = (performance.now() - begun) / 1000;
 const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
 console.log(
@@ -35,14 +35,14 @@ console.log(
 );
 await pool.end();
 
-async function reconcile(): Promise<number> {
+async function reconcile(days: string[]): Promise<number> {
   const deps = { pool, storage, policy: defaultPolicy, log: silentLogger(), scratch };
-  const { attempt, units } = await beginAttempt(deps, { days: [DAY], cause: 'bench', actor: 'bench', owner: 'bench' });
+  const { attempt, units } = await beginAttempt(deps, { days, cause: 'bench', actor: 'bench', owner: 'bench' });
   lap('begin');
   for (let unit = 0; unit < units; unit++)
     await computeUnit(deps, attempt, unit, { onStep: (step) => lap(`before ${step}`) });
-  const { plays } = await commitAttempt(deps, attempt, { onStep: (step) => lap(`until ${step}`) });
-  return plays;
+  const { plays, playsChanged } = await commitAttempt(deps, attempt, { onStep: (step) => lap(`until ${step}`) });
+  return days.length === 0 ? playsChanged : plays;
 }
 
 /** The last touch of each playback id in 30 days, and its watched time as so many heartbeats. */

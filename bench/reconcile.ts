@@ -1,9 +1,11 @@
 /**
  * A day's reconciliation with a full window of impressions behind it: `npx tsx bench/reconcile.ts [events of the
- * day] [days behind] [events of each day behind, the same as of the day by default]`.
+ * day] [days behind] [events of each day behind, the same as of the day by default]`. The days behind were archived before: the
+ * version that is current holds them and covers the last of them, as every morning.
  *
  * Beside it, in the same run: a plain DuckDB SQL that does much less (the last touch of each play and nothing else: no models,
- * stitching over devices, copies, audits or versions) over the same raw files, written into the same Postgres.
+ * stitching over devices, copies, audits or versions) over the same raw files, written into the same Postgres. Afterwards, in
+ * the same database, late events of a thousandth of the day's plays: only their keys are computed again.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,11 +13,14 @@ import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { defaultPolicy } from '../attribution/policy.ts';
+import { utcDay } from '../attribution/time.ts';
+import { advance } from '../batch/advance-here.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { openLocalStorage } from '../platform/storage.ts';
-import { writeSyntheticArchive } from './synthetic-archive.ts';
+import { addLateEvents, addSyntheticDays, profilesOf } from './synthetic-archive.ts';
 
 const EVENTS = Number(process.argv[2] ?? 1_000_000);
 const BEHIND = Number(process.argv[3] ?? 30);
@@ -36,9 +41,16 @@ try {
     events: i < BEHIND ? EVENTS_BEHIND : EVENTS,
     impressionsOnly: i < BEHIND,
   }));
-  await writeSyntheticArchive(pool, storage, scratch, days, () => {});
-  await pool.end();
+  const archive = { pool, storage, scratch, profiles: profilesOf(days) };
+  await addSyntheticDays(archive, days.slice(0, BEHIND));
+  const deps = { pool, storage, policy: defaultPolicy, log: silentLogger(), scratch };
+  const before = { days: [utcDay(LAST - DAY)], cause: 'the day before', actor: 'bench', owner: 'bench' };
+  if (BEHIND > 0) await advance(deps, before);
+  await addSyntheticDays(archive, days.slice(BEHIND));
   for (const what of ['plain', 'whence']) await run(what, databaseUrl, dataDir, scratch);
+  await addLateEvents(archive, days[BEHIND], 1000);
+  await run('dirty', databaseUrl, dataDir, scratch);
+  await pool.end();
 } finally {
   await stack.stop();
 }

@@ -29,78 +29,134 @@ export interface SyntheticDay {
   impressionsOnly: boolean;
 }
 
-/** Makes the days one after the other, each a file. */
-export async function writeSyntheticArchive(
-  pool: Pool,
-  storage: Storage,
-  scratch: string,
-  days: readonly SyntheticDay[],
-  say: (line: string) => void,
+export interface SyntheticArchive {
+  pool: Pool;
+  storage: Storage;
+  scratch: string;
+  /** The same in all days, so that each has a window behind. */
+  profiles: number;
+}
+
+/** As many profiles as the largest day has. */
+export function profilesOf(days: readonly SyntheticDay[]): number {
+  return Math.ceil(Math.max(...days.map(({ events }) => events)) / EVENTS_A_PROFILE);
+}
+
+/** A file has at most so many events: a large day is several. */
+const EVENTS_A_FILE = 2_500_000;
+
+/** What is made in one go; other numbers make other events. */
+interface Part {
+  number: number;
+  begin: number;
+  shown: number;
+  plays: number;
+  profiles: number;
+}
+
+function partsOf({ begin, events, impressionsOnly }: SyntheticDay, profiles: number): Part[] {
+  const parts = Math.ceil(events / EVENTS_A_FILE);
+  const shown = Math.round((events * 0.8) / parts);
+  const plays = impressionsOnly ? 0 : Math.round((events / parts - shown) / EVENTS_A_PLAY);
+  return Array.from({ length: parts }, (_, i) => ({ number: (begin / DAY) * 100 + i, begin, shown, plays, profiles }));
+}
+
+/** Adds the days one after the other. */
+export async function addSyntheticDays(archive: SyntheticArchive, days: readonly SyntheticDay[]): Promise<void> {
+  for (const part of days.flatMap((day) => partsOf(day, archive.profiles))) {
+    const rows = part.shown + part.plays * EVENTS_A_PLAY;
+    await addFile(archive, part.begin, rows, (offset) => recordsSql(part, offset));
+  }
+}
+
+/** Adds, for each so-and-so-many-th play of a day, a heartbeat that came late: its key is dirty. @returns how many */
+export async function addLateEvents(archive: SyntheticArchive, day: SyntheticDay, every: number): Promise<number> {
+  const parts = partsOf(day, archive.profiles);
+  const rows = parts.reduce((sum, { plays }) => sum + Math.ceil(plays / every), 0);
+  const late = parts.map(
+    (part) =>
+      `select * from (${recordsSql(part, 0)})
+       where action = 'heartbeat' and ("offset" - ${part.shown}) % ${EVENTS_A_PLAY} = 2
+         and ("offset" - ${part.shown}) // ${EVENTS_A_PLAY} % ${every} = 0`,
+  );
+  await addFile(
+    archive,
+    day.begin,
+    rows,
+    (offset) =>
+      `select * replace ('late-' || event_id as event_id, event_time + 30000 as event_time,
+         (${offset} + row_number() over (order by event_id) - 1)::BIGINT as "offset")
+       from (${late.join(' union all ')})`,
+  );
+  return rows;
+}
+
+/** Adds a file to what is archived, as the archiver would. */
+async function addFile(
+  { pool, storage, scratch }: SyntheticArchive,
+  begin: number,
+  rows: number,
+  records: (offset: number) => string,
 ): Promise<void> {
-  const prefix = prefixOf(await findInstallation(pool));
-  const instance = await DuckDBInstance.create(':memory:', {
-    threads: '2',
-    memory_limit: '4GB',
-    temp_directory: scratch,
-  });
-  const engine = await instance.connect();
   await pool.query(
     `insert into whence.archive_tasks (topic, partition, epoch) values ('events', 0, 1) on conflict do nothing`,
   );
-  let offset = 0;
-  for (const [number, { begin, events, impressionsOnly }] of days.entries()) {
-    const shown = Math.round(events * 0.8);
-    const plays = impressionsOnly ? 0 : Math.round((events - shown) / EVENTS_A_PLAY);
-    const rows = shown + plays * EVENTS_A_PLAY;
-    await engine.run(
-      `create or replace temp table records as ${recordsSql(number, begin, shown, plays, events, offset)}`,
+  const at = await pool.query<{ next_offset: number }>('select next_offset from whence.archive_tasks');
+  const [{ next_offset: offset }] = at.rows;
+  const range = { format: FORMAT, topic: 'events', partition: 0, log: 0, from: offset, to: offset + rows } as const;
+  const aside = path.join(scratch, `${randomUUID()}.parquet`);
+  await writeParquet(records(offset), aside, scratch);
+  const file = {
+    ...range,
+    rows,
+    minEventTime: begin,
+    maxEventTime: begin + DAY - 1,
+    days: { [new Date(begin).toISOString().slice(0, 10)]: rows },
+    after: { log: 0, offset },
+    previous: null,
+    createdAt: begin,
+    path: newFileKey(prefixOf(await findInstallation(pool)), range),
+    bytes: (await fs.stat(aside)).size,
+    sha256: await sha256Of(aside),
+  };
+  await storage.putFile(file.path, aside);
+  await withTransaction(pool, async (client) => {
+    await client.query(
+      `update whence.archive_tasks set next_offset = $1,
+         greatest_event_time = greatest(greatest_event_time, to_timestamp($2::double precision / 1000)),
+         quiet_since = now() - interval '2 hours', end_seen_at = now()
+       where topic = 'events'`,
+      [offset + rows, begin + DAY - 1],
     );
-    const range = { format: FORMAT, topic: 'events', partition: 0, log: 0, from: offset, to: offset + rows } as const;
-    const aside = path.join(scratch, `${randomUUID()}.parquet`);
-    const computed: Record<string, string> = {
-      day: DAY_SQL,
-      bucket: BUCKET_SQL,
-      work_id: 'coalesce(series_id, title_id)',
-      topic: `'events'`,
-      partition: '0::INTEGER',
-      log: '0::INTEGER',
-    };
-    await engine.run(
-      `copy (
-         select ${COMPUTED_COLUMNS.map((name) => `${computed[name]} as ${name}`).join(', ')}, * from records order by ${FILE_ORDER}
-       ) to ${sqlText(aside)} (format parquet, compression zstd, row_group_size 16384)`,
-    );
-    const file = {
-      ...range,
-      rows,
-      minEventTime: begin,
-      maxEventTime: begin + DAY - 1,
-      days: { [new Date(begin).toISOString().slice(0, 10)]: rows },
-      after: { log: 0, offset },
-      previous: null,
-      createdAt: begin,
-      path: newFileKey(prefix, range),
-      bytes: (await fs.stat(aside)).size,
-      sha256: await sha256Of(aside),
-    };
-    await storage.putFile(file.path, aside);
-    offset += rows;
-    await withTransaction(pool, async (client) => {
-      await client.query(
-        `update whence.archive_tasks set next_offset = $1, greatest_event_time = to_timestamp($2::double precision / 1000),
-           quiet_since = now() - interval '2 hours', end_seen_at = now() where topic = 'events'`,
-        [offset, begin + DAY - 1],
-      );
-      await addToManifest(client, file);
-    });
-    say(`${new Date(begin).toISOString().slice(0, 10)}: ${rows.toLocaleString('en')} records`);
-  }
-  engine.closeSync();
-  instance.closeSync();
+    await addToManifest(client, file);
+  });
 }
 
-function recordsSql(day: number, begin: number, shown: number, plays: number, events: number, offset: number): string {
-  const profiles = Math.ceil(events / EVENTS_A_PROFILE);
+async function writeParquet(records: string, aside: string, scratch: string): Promise<void> {
+  const computed: Record<string, string> = {
+    day: DAY_SQL,
+    bucket: BUCKET_SQL,
+    work_id: 'coalesce(series_id, title_id)',
+    topic: `'events'`,
+    partition: '0::INTEGER',
+    log: '0::INTEGER',
+  };
+  const columns = COMPUTED_COLUMNS.map((name) => `${computed[name]} as ${name}`).join(', ');
+  const settings = { threads: '2', memory_limit: '4GB', temp_directory: scratch, preserve_insertion_order: 'false' };
+  const instance = await DuckDBInstance.create(':memory:', settings);
+  const engine = await instance.connect();
+  try {
+    await engine.run(
+      `copy (select ${columns}, * from (${records}) order by ${FILE_ORDER}) to ${sqlText(aside)}
+       (format parquet, compression zstd, row_group_size 16384)`,
+    );
+  } finally {
+    engine.closeSync();
+    instance.closeSync();
+  }
+}
+
+function recordsSql({ number: day, begin, shown, plays, profiles }: Part, offset: number): string {
   const row = (i: string) =>
     `[${ROW_TYPES.map((name) => `'${name}'`).join(', ')}][1 + (hash(${i}, 'row', ${day}) % ${ROW_TYPES.length})::INTEGER]`;
   // Titles as people choose them: few of them are most of it.

@@ -1,5 +1,5 @@
 import type { Queryable } from '../platform/postgres.ts';
-import type { KeySet } from './keys.ts';
+import { type KeySet, playsOfKeys } from './keys.ts';
 
 /** What the plays of some keys add to the daily rollup. */
 export interface DailyShare {
@@ -14,18 +14,74 @@ export interface DailyShare {
   watched_ms: number;
 }
 
+export interface KeyShare extends DailyShare {
+  profile_id: string;
+  work_id: string;
+}
+
+const GROUP = 'day, layer, country, sod_surface, sod_row_type';
+const COUNTS = ['plays', 'qualified_plays', 'discoveries', 'watched_ms'] as const;
+const SHARE = `count(*) as plays, count(*) filter (where p.qualified) as qualified_plays,
+  count(*) filter (where p.is_discovery) as discoveries, sum(p.watched_ms)::bigint as watched_ms`;
+
 /** The shares of all served plays of some keys as they stand now, by day, layer, country and row. */
 export async function dailyShares(database: Queryable, keys: KeySet): Promise<DailyShare[]> {
   const { rows } = await database.query<DailyShare>(
-    `select p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, count(*) as plays,
-       count(*) filter (where p.qualified) as qualified_plays, count(*) filter (where p.is_discovery) as discoveries,
-       sum(p.watched_ms)::bigint as watched_ms
-     from ${keys.sql}
-     join whence.plays p using (profile_id, work_id)
+    `select p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, ${SHARE}
+     from ${playsOfKeys(keys, 'plays')}
      group by 1, 2, 3, 4, 5`,
     [...keys.parameters],
   );
   return rows;
+}
+
+/** The same by key, as a query. */
+export function sharesByKey(keys: KeySet): string {
+  return `
+    select p.profile_id, p.work_id, p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, ${SHARE}
+    from ${playsOfKeys(keys, 'plays')}
+    group by 1, 2, 3, 4, 5, 6, 7`;
+}
+
+/** The sums of what `sharesByKey` gave, in a table. */
+export async function sumShares(database: Queryable, table: string): Promise<DailyShare[]> {
+  const { rows } = await database.query<DailyShare>(
+    `select ${GROUP}, ${COUNTS.map((name) => `sum(${name})::bigint as ${name}`).join(', ')} from ${table} group by ${GROUP}`,
+  );
+  return rows;
+}
+
+/** By how much the rollup is to be moved. */
+export class DailyMove {
+  readonly #sums = new Map<string, DailyShare>();
+
+  add(shares: readonly DailyShare[], sign: 1 | -1): this {
+    for (const share of shares) {
+      const { day, layer, country, sod_surface, sod_row_type } = share;
+      const group = JSON.stringify([day, layer, country, sod_surface, sod_row_type]);
+      let sum = this.#sums.get(group);
+      if (sum === undefined) {
+        sum = {
+          day,
+          layer,
+          country,
+          sod_surface,
+          sod_row_type,
+          plays: 0,
+          qualified_plays: 0,
+          discoveries: 0,
+          watched_ms: 0,
+        };
+        this.#sums.set(group, sum);
+      }
+      for (const name of COUNTS) sum[name] += sign * share[name];
+    }
+    return this;
+  }
+
+  get shares(): DailyShare[] {
+    return [...this.#sums.values()].filter((sum) => COUNTS.some((name) => sum[name] !== 0));
+  }
 }
 
 /**
@@ -33,13 +89,8 @@ export async function dailyShares(database: Queryable, keys: KeySet): Promise<Da
  *
  * @param writer who writes: a task of the speed layer, `BATCH_WRITER`
  */
-export async function moveDaily(
-  database: Queryable,
-  writer: number,
-  before: readonly DailyShare[],
-  after: readonly DailyShare[],
-): Promise<void> {
-  const moved = difference(before, after);
+export async function moveDaily(database: Queryable, writer: number, move: DailyMove): Promise<void> {
+  const moved = move.shares;
   if (moved.length === 0) return;
   await database.query(
     `insert into whence.daily_shares as d
@@ -57,26 +108,3 @@ export async function moveDaily(
 
 /** The batch layer among the writers of the rollup. */
 export const BATCH_WRITER = -1;
-
-function difference(before: readonly DailyShare[], after: readonly DailyShare[]): DailyShare[] {
-  const moved = new Map<string, DailyShare>();
-  const add = (share: DailyShare, sign: 1 | -1) => {
-    const { day, layer, country, sod_surface, sod_row_type } = share;
-    const group = JSON.stringify([day, layer, country, sod_surface, sod_row_type]);
-    const sum = moved.get(group);
-    moved.set(group, {
-      day,
-      layer,
-      country,
-      sod_surface,
-      sod_row_type,
-      plays: (sum?.plays ?? 0) + sign * share.plays,
-      qualified_plays: (sum?.qualified_plays ?? 0) + sign * share.qualified_plays,
-      discoveries: (sum?.discoveries ?? 0) + sign * share.discoveries,
-      watched_ms: (sum?.watched_ms ?? 0) + sign * share.watched_ms,
-    });
-  };
-  before.forEach((share) => add(share, -1));
-  after.forEach((share) => add(share, 1));
-  return [...moved.values()].filter((m) => m.plays || m.qualified_plays || m.discoveries || m.watched_ms);
-}

@@ -12,7 +12,10 @@ export async function shareMerge(database: Queryable): Promise<void> {
   await database.query('select pg_advisory_xact_lock_shared($1)', [MERGE]);
 }
 
-/** For the transaction that makes another version current: until it ends, the speed layer's commits wait. Readers do not. */
+/**
+ * For the transaction that makes another version current: until it ends, the speed layer's commits wait. Readers do not. To be
+ * held briefly (see `noting.ts`).
+ */
 export async function ownMerge(database: Queryable): Promise<void> {
   await database.query('select pg_advisory_xact_lock($1)', [MERGE]);
 }

@@ -120,6 +120,20 @@ export async function openClient(databaseUrl: string, applicationName: string): 
   }
 }
 
+/**
+ * Opens one more connection to the server of a pool, beside those that it has: whoever holds one and needs another would wait
+ * for ever where all of the pool did the same.
+ *
+ * @throws what `pg` throws where there is no such connection
+ */
+export async function openBeside(pool: Pool): Promise<Client> {
+  const client = new Client(pool.options);
+  client.on('error', ignoreHere);
+  await client.connect();
+  await client.query("set timezone to 'UTC'");
+  return client;
+}
+
 /** Whoever uses the connection gets the error from its query. */
 function ignoreHere(): void {}
 

@@ -1,7 +1,8 @@
-import { dailyShares, moveDaily } from '../merge/daily.ts';
+import { DailyMove, dailyShares, moveDaily } from '../merge/daily.ts';
 import { settleDiscoveries } from '../merge/discoveries.ts';
-import { keySetOf } from '../merge/keys.ts';
+import { areMany, keySetOf } from '../merge/keys.ts';
 import { shareMerge } from '../merge/locks.ts';
+import { noteKeys } from '../merge/noting.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 import { FencedError } from './errors.ts';
 import { advanceTask, wasCommitted, type Offsets } from './sql/advance-task.ts';
@@ -38,12 +39,14 @@ export async function commitDelta(
     await onStep('fenced');
     if (delta.touched.length > 0) {
       await shareMerge(client);
-      const keys = keySetOf(delta.touched);
+      const keys = keySetOf(delta.touched, await areMany(client, delta.touched.length));
+      await noteKeys(client, keys);
       const before = await dailyShares(client, keys);
       await writePlays(client, task, delta.touched, delta.plays);
       await onStep('plays written');
-      await settleDiscoveries(client, keys);
-      await moveDaily(client, task, before, await dailyShares(client, keys));
+      await settleDiscoveries(client, keys, 'speed');
+      const move = new DailyMove().add(before, -1).add(await dailyShares(client, keys), 1);
+      await moveDaily(client, task, move);
     }
     await onStep('settled');
     await addToLedger(client, task, delta.ledger);

@@ -1,3 +1,4 @@
+import { areMany } from '../../merge/keys.ts';
 import type { Queryable } from '../../platform/postgres.ts';
 import type { CommittingAttempt } from '../commit-attempt.ts';
 import { analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
@@ -80,12 +81,14 @@ export async function createAffectedKeys(database: Queryable): Promise<void> {
 /**
  * Finds the keys of whose plays others may be served with the next version, into `affected_keys`: those of changed plays, those
  * of batch plays that are open now or may be then, and those of speed plays whose events will be covered.
+ *
+ * @returns whether they are many, against the plays there are
  */
 export async function findAffectedKeys(
   database: Queryable,
   { days, positions, watermark }: CommittingAttempt,
   finalAfterMs: number,
-): Promise<void> {
+): Promise<boolean> {
   await database.query(
     `create temp table next_horizons on commit drop as
      select topic, partition, next from jsonb_to_recordset($1) p (topic text, partition integer, next bigint)`,
@@ -99,7 +102,7 @@ export async function findAffectedKeys(
   await database.query('analyze next_horizons');
   await database.query('analyze next_days');
   await createAffectedKeys(database);
-  await database.query(
+  const { rowCount: keys } = await database.query(
     `insert into affected_keys
      select profile_id, work_id from adding
      union
@@ -117,4 +120,5 @@ export async function findAffectedKeys(
     [watermark, finalAfterMs / 1000],
   );
   await database.query('analyze affected_keys');
+  return areMany(database, keys ?? 0);
 }

@@ -92,18 +92,19 @@ export async function writeReturn(database: Queryable, number: number): Promise<
   return { plays: changed[0].n, days: Math.max(ended ?? 0, begun ?? 0) };
 }
 
-/** Makes the version current, and held; its horizons are those of the view. */
+/** Makes the version current, and held, by the rollback of this number; its horizons are those of the view. */
 export async function holdHead(
   database: Queryable,
   version: number,
+  number: number,
   gapMs: number,
   finalAfterMs: number,
 ): Promise<void> {
   await database.query(
     `update whence.batch_head h set version = v.version, held = true, watermark = v.watermark,
-       stitching_gap = make_interval(secs => $2), final_after = make_interval(secs => $3)
+       stitching_gap = make_interval(secs => $2), final_after = make_interval(secs => $3), settled = $4
      from whence.batch_versions v where v.version = $1`,
-    [version, gapMs / 1000, finalAfterMs / 1000],
+    [version, gapMs / 1000, finalAfterMs / 1000, number],
   );
   await database.query('delete from whence.batch_horizons');
   await database.query(

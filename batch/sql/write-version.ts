@@ -46,10 +46,11 @@ export async function moveHead(
   finalAfterMs: number,
 ): Promise<void> {
   await database.query(
-    `insert into whence.batch_head (version, watermark, stitching_gap, final_after)
-     values ($1, $2, make_interval(secs => $3), make_interval(secs => $4))
+    `insert into whence.batch_head (version, watermark, stitching_gap, final_after, settled)
+     values ($1, $2, make_interval(secs => $3), make_interval(secs => $4), $1)
      on conflict (one_row) do update set version = excluded.version, watermark = excluded.watermark,
-       stitching_gap = excluded.stitching_gap, final_after = excluded.final_after`,
+       stitching_gap = excluded.stitching_gap, final_after = excluded.final_after,
+       settled = excluded.settled`,
     [version, watermark, gapMs / 1000, finalAfterMs / 1000],
   );
   await database.query(

@@ -4,7 +4,7 @@ import { abandonAttempt } from '../../batch/abandon-attempt.ts';
 import { planBackfill } from '../../batch/backfill/plan.ts';
 import { checkPreview, previewAttempt } from '../../batch/backfill/preview.ts';
 import { beginAttempt } from '../../batch/begin-attempt.ts';
-import { commitAttempt } from '../../batch/commit-attempt.ts';
+import { type BatchCommitStep, commitAttempt } from '../../batch/commit-attempt.ts';
 import { computeUnit } from '../../batch/compute-unit.ts';
 import { AuditFailedError, CommitLostError, VersionHeldError } from '../../batch/errors.ts';
 import { recordCorrections } from '../../batch/record-corrections.ts';
@@ -35,6 +35,7 @@ afterAll(() => ground.stop());
 /** What happened, over all runs: a test that never saw a race proves nothing of races. */
 const seen = {
   races: 0,
+  streamedBeside: 0,
   openPlays: 0,
   holes: 0,
   dirtyKeys: 0,
@@ -130,6 +131,35 @@ class Reconcile extends Step {
   }
 
   override toString = () => `reconcile day #${this.day}`;
+}
+
+/** The speed layer goes on while a version is written and settled, and readers read. */
+class ReconcileBeside extends Step {
+  constructor(
+    readonly day: number,
+    readonly partition: number,
+    readonly records: number,
+  ) {
+    super();
+  }
+
+  override async act(little: LittleWorld): Promise<void> {
+    if (await little.isHeld()) return;
+    const beside: BatchCommitStep[] = ['begun', 'written', 'settled'];
+    await little.reconcileBeside([pick(little.days, this.day)], {
+      onStep: async (step) => {
+        if (!beside.includes(step)) return;
+        const before = little.streamed.length;
+        await little.stream(pick(little.partitions, this.partition), this.records);
+        if (step !== 'begun' && little.streamed.length > before) seen.streamedBeside++;
+        await checkReader(little);
+      },
+    });
+    seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
+  }
+
+  override toString = () =>
+    `reconcile day #${this.day} while ${this.records} of partition #${this.partition} are streamed`;
 }
 
 class Race extends Step {
@@ -346,6 +376,9 @@ const commands = fc.commands(
     small.map((place) => new FallQuiet(place)),
     small.map((day) => new Reconcile(day)),
     small.map((day) => new Reconcile(day)),
+    fc
+      .record({ day: small, partition: small, records: fc.integer({ min: 1, max: 3 }) })
+      .map((r) => new ReconcileBeside(r.day, r.partition, r.records)),
     fc.record({ day: small, other: small }).map((race) => new Race(race.day, race.other)),
     small.map((to) => new Rollback(to)),
     fc.constant(new Release()),
