@@ -8,48 +8,20 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createDatabase, startTestStack } from '../local/testing.ts';
 import { createKafka, createProducer, createTopics } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
+import { childrenOf, cpuOf, residentMb, safely } from './processes.ts';
 
 const EVENTS = Number(process.argv[2] ?? 1_000_000);
 const PARTITIONS = 6;
 /** About 76 lines a profile and day. */
 const DAYS = 2;
 const PROFILES = Math.ceil(EVENTS / 76 / DAYS);
-const TICKS_A_SECOND = 100;
 const LAUNCHER = fileURLToPath(new URL('../cli/whence.js', import.meta.url));
-
-/** CPU seconds of a process and of all its children that have ended, with those that live. */
-function cpuOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .map(Number);
-  const own = (fields[11] + fields[12] + fields[13] + fields[14]) / TICKS_A_SECOND;
-  return childrenOf(pid).reduce((sum, child) => sum + safely(() => cpuOf(child)), own);
-}
-
-function childrenOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => safely(() => Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1])) === pid)
-    .map(Number);
-}
-
-/** A process may end between two looks at it. */
-function safely(look: () => number): number {
-  try {
-    return look();
-  } catch {
-    return 0;
-  }
-}
 
 interface Run {
   seconds: number;
@@ -71,10 +43,10 @@ async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
   const watch = setInterval(() => {
     const pids = [child.pid ?? 0, ...childrenOf(child.pid ?? 0)];
     for (const pid of pids) {
-      const rss = safely(
-        () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1000,
+      peak = Math.max(
+        peak,
+        safely(() => residentMb(pid, 'VmHWM')),
       );
-      peak = Math.max(peak, rss);
     }
     cpu = Math.max(
       cpu,
