@@ -154,6 +154,7 @@ export async function readFacts(
       }
       facts.add(chunk, row);
     }
+    facts.keep();
     await onChunk();
   }
   if (current >= 0) onKey(current, facts);

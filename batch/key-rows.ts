@@ -54,8 +54,18 @@ export function columnsOfFacts(): string {
 export const FACT_ORDER =
   'key, "isPlayback", "time", "rowRank" desc, "position" desc, action, case when "isPlayback" then id end, id desc';
 
-/** A chunk of rows; texts are decoded when they are asked for. */
-export class FactChunk {
+/** Rows of facts, by column. */
+interface FactRows {
+  text(column: ColumnName, row: number): string | null;
+  number(column: ColumnName, row: number): number;
+  numberOrNull(column: ColumnName, row: number): number | null;
+}
+
+/**
+ * A chunk of rows; texts are decoded when they are asked for. That must be before the next chunk is fetched: what DuckDB has
+ * sorted beyond its memory, it takes back then.
+ */
+export class FactChunk implements FactRows {
   readonly rows: number;
   readonly #vectors: Record<ColumnName, DuckDBVector>;
 
@@ -82,10 +92,43 @@ export class FactChunk {
   isPlayback(row: number): boolean {
     return this.#vectors.isPlayback.getItem(row) === true;
   }
+
+  /** A row that outlives the chunk. */
+  keep(row: number): KeptRow {
+    return new KeptRow(NAMES.map((name) => this.#vectors[name].getItem(row)));
+  }
+}
+
+const PLACES = Object.fromEntries(NAMES.map((name, i) => [name, i])) as Record<ColumnName, number>;
+
+/** One row, decoded. */
+class KeptRow implements FactRows {
+  readonly #values: readonly unknown[];
+
+  constructor(values: readonly unknown[]) {
+    this.#values = values;
+  }
+
+  text(column: ColumnName): string | null {
+    return this.#values[PLACES[column]] as string | null;
+  }
+
+  number(column: ColumnName): number {
+    return this.#values[PLACES[column]] as number;
+  }
+
+  numberOrNull(column: ColumnName): number | null {
+    return this.#values[PLACES[column]] as number | null;
+  }
+}
+
+function keepAt(places: Place[], index: number): void {
+  const { chunk, row } = places[index];
+  if (chunk instanceof FactChunk) places[index] = { chunk: chunk.keep(row), row };
 }
 
 interface Place {
-  chunk: FactChunk;
+  chunk: FactRows;
   row: number;
 }
 
@@ -132,15 +175,25 @@ export class KeyRows implements KeyFacts, KeyWords {
   playbackIds = 0;
   #seen: Place[] = [];
   #played: Place[] = [];
+  #keptSeen = 0;
+  #keptPlayed = 0;
   readonly #ids = new Map<string, number>();
 
   clear(): void {
     this.#seen = [];
     this.#played = [];
+    this.#keptSeen = 0;
+    this.#keptPlayed = 0;
   }
 
   add(chunk: FactChunk, row: number): void {
     (chunk.isPlayback(row) ? this.#played : this.#seen).push({ chunk, row });
+  }
+
+  /** To be called before another chunk is fetched: what was added is kept beyond its own. */
+  keep(): void {
+    for (; this.#keptSeen < this.#seen.length; this.#keptSeen++) keepAt(this.#seen, this.#keptSeen);
+    for (; this.#keptPlayed < this.#played.length; this.#keptPlayed++) keepAt(this.#played, this.#keptPlayed);
   }
 
   get hasPlayback(): boolean {
@@ -255,7 +308,7 @@ export class KeyRows implements KeyFacts, KeyWords {
   }
 }
 
-function originCode(chunk: FactChunk, row: number): number {
+function originCode(chunk: FactRows, row: number): number {
   if (chunk.text('originImpressionId', row) !== null) return ORIGIN_CODES.byId;
   return chunk.text('originToken', row) === null ? ORIGIN_CODES.claim : ORIGIN_CODES.byToken;
 }

@@ -120,6 +120,7 @@ export async function readKeys(
         profileType: text(profileType, row),
       });
     }
+    facts.keep();
     await onChunk();
   }
   finish();
