@@ -3,7 +3,7 @@ import { WEIGHT_UNITS } from '../attribution/models.ts';
 import type { PlayRow } from '../attribution/play-row.ts';
 import type { Rules } from '../attribution/policy.ts';
 import { DAY, utcDay } from '../attribution/time.ts';
-import { rowsOf } from './engine.ts';
+import { inCodeUnits, rowsOf } from './engine.ts';
 import { type Records, recordsBetween } from './facts.ts';
 import { dayNumber } from './reach.ts';
 
@@ -80,7 +80,7 @@ export async function auditUnit(
        select key, lo, hi, t, ${said('kind')} as kind, ${said('muted')} as muted
        from played
        window earlier as (
-         partition by key, playback_id order by t, place, event_id rows between unbounded preceding and current row
+         partition by key, playback_id order by t, place, ${inCodeUnits('event_id')} rows between unbounded preceding and current row
        )
      )
      select key, t from said

@@ -70,3 +70,10 @@ export function parquet(paths: readonly string[]): string {
 export const PLACE = 'topic, partition, log, "offset"';
 /** A hash of what identifies an event. */
 export const IDENTITY_HASH = 'hash(type, profile_id, event_id)';
+/**
+ * What a text is to be ordered by, so that its order is that of its code units, as everywhere else: DuckDB compares bytes, by
+ * which what lies beyond U+FFFF comes last, not before U+E000.
+ */
+export function inCodeUnits(text: string): string {
+  return `regexp_replace(${text}, '([\\x{E000}-\\x{FFFF}])', chr(1114111) || '\\1', 'g')`;
+}
