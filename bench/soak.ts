@@ -22,7 +22,7 @@ const DAYS = 2.5;
 const PROFILES = Math.ceil((RATE * MINUTES * 60) / 76 / DAYS);
 const PIECE_MS = 250;
 
-const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024 });
+const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024, brief: false });
 try {
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log: silentLogger() });
   const admin = kafka.admin();

@@ -47,7 +47,7 @@ function message(index: number): KafkaMessage {
   return { key: null, value, offset: String(index), timestamp: '1790000000000', attributes: 0, headers: {} };
 }
 
-const stack = await startTestStack({ services: ['postgres'] });
+const stack = await startTestStack({ services: ['postgres'], brief: false });
 try {
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'bench', log: silentLogger() });
