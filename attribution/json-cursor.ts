@@ -13,6 +13,11 @@ const CLOSE_LIST = 0x5d;
 export const OPEN = 0x7b;
 export const CLOSE = 0x7d;
 
+export const NULL = Buffer.from('null');
+export const TRUE = Buffer.from('true');
+export const FALSE = Buffer.from('false');
+const WORDS = [NULL, TRUE, FALSE];
+
 /** 1 for bytes that stand for themselves in a JSON string: printable ASCII but the quote and the backslash. */
 const PLAIN = new Uint8Array(256);
 for (let byte = 0x20; byte < 0x7f; byte++) PLAIN[byte] = byte === QUOTE || byte === 0x5c ? 0 : 1;
@@ -102,11 +107,6 @@ export class JsonCursor {
     return true;
   }
 
-  skipWord(word: string): boolean {
-    for (let i = 0; i < word.length; i++) if (this.next() !== word.charCodeAt(i)) return false;
-    return true;
-  }
-
   /** Passes over any value at the cursor; false where it is not surely JSON. */
   skipValue(depth: number): boolean {
     if (depth > MAX_DEPTH) return false;
@@ -117,14 +117,8 @@ export class JsonCursor {
         return this.#skipMembers(CLOSE, depth, true);
       case OPEN_LIST:
         return this.#skipMembers(CLOSE_LIST, depth, false);
-      case 0x74:
-        return this.skipWord('true');
-      case 0x66:
-        return this.skipWord('false');
-      case 0x6e:
-        return this.skipWord('null');
       default:
-        return !Number.isNaN(this.readNumber());
+        return WORDS.some((word) => this.skipBytes(word)) || !Number.isNaN(this.readNumber());
     }
   }
 

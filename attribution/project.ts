@@ -2,7 +2,7 @@ import { KIND_CODES, MUTED_CODES } from './derive.ts';
 import { ACTIONS, KINDS, MAX_ID, MAX_TEXT, PROFILE_TYPES } from './events.ts';
 import { hashOf } from './facts/bytes.ts';
 import { TEXT, type EventFields, type Text } from './facts/event-fields.ts';
-import { CLOSE, COLON, COMMA, JsonCursor, OPEN, QUOTE } from './json-cursor.ts';
+import { CLOSE, COLON, COMMA, FALSE, JsonCursor, NULL, OPEN, QUOTE, TRUE } from './json-cursor.ts';
 import { MAX_TIME, parseIsoTime } from './time.ts';
 import { FUTURE_TOLERANCE_MS, MAX_INT32 } from './validate.ts';
 
@@ -195,9 +195,7 @@ function readObject(names: Names, into: EventFields): number {
       if ((seen & named.bit) !== 0) return UNUSUAL;
       seen |= named.bit;
       last = named;
-      if (cursor.peek() === 0x6e) {
-        if (!cursor.skipWord('null')) return UNUSUAL;
-      } else {
+      if (!cursor.skipBytes(NULL)) {
         if (!readField(named.field, into)) return UNUSUAL;
         said |= named.bit;
       }
@@ -260,9 +258,9 @@ function readField(field: Field, into: EventFields): boolean {
       return false;
     }
     case 'bool': {
-      const value = cursor.peek() === 0x74;
+      const value = cursor.skipBytes(TRUE);
       field.set(into, value);
-      return cursor.skipWord(value ? 'true' : 'false');
+      return value || cursor.skipBytes(FALSE);
     }
     case 'context':
       return cursor.peek() === OPEN && cursor.skipValue(0);

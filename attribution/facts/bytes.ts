@@ -6,16 +6,15 @@
  */
 
 const encoder = new TextEncoder();
+/** Where strings are encoded before they are written. */
+let encoded = new Uint8Array(1024);
 const NONE = 0;
 const UUID = 1;
 const FIRST_LENGTH = 2;
 
-/** Value of a lower-case hexadecimal digit by its character code, 255 of anything else. */
-const HEX = new Uint8Array(128).fill(255);
+/** Value of a lower-case hexadecimal digit by its byte, 255 of anything else. */
+const HEX = new Uint8Array(256).fill(255);
 for (let digit = 0; digit < 16; digit++) HEX[digit.toString(16).charCodeAt(0)] = digit;
-/** The same of any byte. */
-const HEX_BYTES = new Uint8Array(256).fill(255);
-HEX_BYTES.set(HEX);
 /** A number and its bytes, in this machine's order: records never leave it. */
 const FLOAT = new Float64Array(1);
 const FLOAT_BYTES = new Uint8Array(FLOAT.buffer);
@@ -72,22 +71,11 @@ export class ByteWriter {
       this.byte(NONE);
       return;
     }
-    this.#reserve(value.length * 3 + 8);
-    if (value.length === 36 && this.#uuid(value)) return;
-    const begin = this.length;
-    this.varint(FIRST_LENGTH + value.length * 2);
-    for (let i = 0; i < value.length; i++) {
-      const code = value.charCodeAt(i);
-      if (code > 0x7f) {
-        this.length = begin;
-        this.#utf8(value);
-        return;
-      }
-      this.bytes[this.length++] = code;
-    }
+    if (value.length * 3 > encoded.length) encoded = new Uint8Array(value.length * 3);
+    this.span(encoded, 0, encoder.encodeInto(value, encoded).written);
   }
 
-  /** A text that stands in UTF-8 elsewhere; none where `begin` is negative. The same bytes as `text` writes of it. */
+  /** A text that stands in UTF-8 elsewhere; none where `begin` is negative. */
   span(bytes: Uint8Array, begin: number, end: number): void {
     if (begin < 0) {
       this.byte(NONE);
@@ -95,7 +83,7 @@ export class ByteWriter {
     }
     const length = end - begin;
     this.#reserve(length + 8);
-    if (length === 36 && this.#uuidSpan(bytes, begin)) return;
+    if (length === 36 && this.#uuid(bytes, begin)) return;
     const tagAt = this.length;
     this.varint(FIRST_LENGTH + length * 2);
     const into = this.bytes;
@@ -109,32 +97,8 @@ export class ByteWriter {
     if (all > 0x7f) into[tagAt] |= 1;
   }
 
-  #utf8(value: string): void {
-    const encoded = encoder.encode(value);
-    this.varint(FIRST_LENGTH + encoded.length * 2 + 1);
-    this.bytes.set(encoded, this.length);
-    this.length += encoded.length;
-  }
-
   /** Writes a canonical UUID; false, and nothing written, where the text is none. */
-  #uuid(value: string): boolean {
-    let at = this.length + 1;
-    for (let i = 0; i < 36; i += 2) {
-      if (i === 8 || i === 13 || i === 18 || i === 23) {
-        if (value.charCodeAt(i) !== 0x2d) return false;
-        i++;
-      }
-      const high = HEX[value.charCodeAt(i)] ?? 255;
-      const low = HEX[value.charCodeAt(i + 1)] ?? 255;
-      if ((high | low) > 15) return false;
-      this.bytes[at++] = (high << 4) | low;
-    }
-    this.bytes[this.length] = UUID;
-    this.length = at;
-    return true;
-  }
-
-  #uuidSpan(bytes: Uint8Array, begin: number): boolean {
+  #uuid(bytes: Uint8Array, begin: number): boolean {
     const into = this.bytes;
     let at = this.length + 1;
     for (let i = 0; i < 36; i += 2) {
@@ -142,8 +106,8 @@ export class ByteWriter {
         if (bytes[begin + i] !== 0x2d) return false;
         i++;
       }
-      const high = HEX_BYTES[bytes[begin + i]];
-      const low = HEX_BYTES[bytes[begin + i + 1]];
+      const high = HEX[bytes[begin + i]];
+      const low = HEX[bytes[begin + i + 1]];
       if ((high | low) > 15) return false;
       into[at++] = (high << 4) | low;
     }
