@@ -4,9 +4,9 @@ import { DAY } from '../time.ts';
 import { ByteReader, ByteWriter, hashOf, sameText } from './bytes.ts';
 import { CHECKSUM_BYTES, CHUNK_RECORDS, Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
 import { EventFields, TEXT } from './event-fields.ts';
-import { EventIndex } from './event-index.ts';
 import { Interner } from './interner.ts';
 import { KeyTable } from './keys.ts';
+import { NumberIndex } from './number-index.ts';
 import { releasePayload, splitPlace, writePayload, type Dictionaries } from './record.ts';
 
 /** A copy is recognised for this long, in event time of the log that it stands in. */
@@ -76,7 +76,7 @@ export class FactStore {
   #serial = 0;
   /** Chunks that are no longer held, with how many of their records have been swept. */
   readonly #dropped: { chunk: Chunk; swept: number }[] = [];
-  readonly #index = new EventIndex((number) => this.#hashOf(number));
+  readonly #index = new NumberIndex((number) => this.#hashOf(number));
   readonly #candidates: number[] = [];
   readonly #fields = new EventFields();
   readonly #writer = new ByteWriter();

@@ -1,4 +1,5 @@
 import { hashOf } from './bytes.ts';
+import { NumberIndex } from './number-index.ts';
 
 const encoder = new TextEncoder();
 
@@ -12,8 +13,8 @@ export class Interner {
   readonly #texts: (string | null)[] = [];
   #hashes = new Int32Array(64);
   #uses = new Int32Array(64);
-  /** A hash table of numbers, -1 where a slot is free. */
-  #slots = new Int32Array(128).fill(-1);
+  readonly #index = new NumberIndex((number) => this.#hashes[number]);
+  readonly #candidates: number[] = [];
   #size = 0;
   readonly #free: number[] = [];
   #encoded = new Uint8Array(1024);
@@ -55,7 +56,7 @@ export class Interner {
 
   release(number: number): void {
     if (--this.#uses[number] > 0) return;
-    this.#unplace(number);
+    this.#index.remove(this.#hashes[number], number);
     this.#size--;
     this.#texts[number] = null;
     this.#free.push(number);
@@ -102,48 +103,18 @@ export class Interner {
       this.#hashes = doubled(this.#hashes);
     }
     this.#hashes[number] = hash;
-    if (++this.#size * 2 > this.#slots.length) this.#growSlots();
-    this.#place(number);
+    this.#size++;
+    this.#index.add(hash, number);
     this.#onNew(number, text);
   }
 
   #find(hash: number, bytes: Uint8Array, begin: number, end: number): number {
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const number = slots[slot];
-      if (number < 0) return -1;
+    const count = this.#index.find(hash, this.#candidates);
+    for (let i = 0; i < count; i++) {
+      const number = this.#candidates[i];
       if (this.#hashes[number] === hash && isText(this.text(number), bytes, begin, end)) return number;
     }
-  }
-
-  #place(number: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = this.#hashes[number] & mask;
-    while (this.#slots[slot] >= 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = number;
-  }
-
-  /** Closes the gap that a number leaves in its probe sequence. */
-  #unplace(number: number): void {
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    let gap = this.#hashes[number] & mask;
-    while (slots[gap] !== number) gap = (gap + 1) & mask;
-    for (let slot = (gap + 1) & mask; slots[slot] >= 0; slot = (slot + 1) & mask) {
-      const home = this.#hashes[slots[slot]] & mask;
-      // An entry may move into the gap only where its home does not lie between the gap and itself.
-      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
-      slots[gap] = slots[slot];
-      gap = slot;
-    }
-    slots[gap] = -1;
-  }
-
-  #growSlots(): void {
-    const old = this.#slots;
-    this.#slots = new Int32Array(old.length * 2).fill(-1);
-    for (const number of old) if (number >= 0) this.#place(number);
+    return -1;
   }
 
   #encode(text: string): number {

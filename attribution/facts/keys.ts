@@ -1,5 +1,7 @@
+import { NumberIndex } from './number-index.ts';
+
 /**
- * The keys (profile, work) that facts are held of: a hash table over flat integer arrays, entries counted by use.
+ * The keys (profile, work) that facts are held of, in flat integer arrays, counted by use.
  *
  * A key's number is stable while it is in use and is given to another key after.
  */
@@ -13,7 +15,8 @@ export class KeyTable {
   flags = new Uint8Array(64);
   /** How many records name the key. */
   uses = new Int32Array(64);
-  #slots = new Int32Array(128).fill(-1);
+  readonly #index = new NumberIndex((key) => hash(this.profile[key], this.work[key]));
+  readonly #candidates: number[] = [];
   #free: number[] = [];
   /** One past the greatest number ever given. */
   #end = 0;
@@ -24,11 +27,12 @@ export class KeyTable {
   }
 
   find(profile: number, work: number): number {
-    const mask = this.#slots.length - 1;
-    for (let slot = hash(profile, work) & mask; ; slot = (slot + 1) & mask) {
-      const key = this.#slots[slot];
-      if (key < 0 || (this.profile[key] === profile && this.work[key] === work)) return key;
+    const count = this.#index.find(hash(profile, work), this.#candidates);
+    for (let i = 0; i < count; i++) {
+      const key = this.#candidates[i];
+      if (this.profile[key] === profile && this.work[key] === work) return key;
     }
+    return -1;
   }
 
   /** Adds a key that is not there; its head is -1. */
@@ -39,20 +43,8 @@ export class KeyTable {
     return key;
   }
 
-  /** Removes a key and closes the gap that it leaves in its probe sequence. */
   remove(key: number): void {
-    const mask = this.#slots.length - 1;
-    let gap = hash(this.profile[key], this.work[key]) & mask;
-    while (this.#slots[gap] !== key) gap = (gap + 1) & mask;
-    for (let slot = (gap + 1) & mask; this.#slots[slot] >= 0; slot = (slot + 1) & mask) {
-      const other = this.#slots[slot];
-      const home = hash(this.profile[other], this.work[other]) & mask;
-      // An entry may move into the gap only where its home does not lie between the gap and itself.
-      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
-      this.#slots[gap] = other;
-      gap = slot;
-    }
-    this.#slots[gap] = -1;
+    this.#index.remove(hash(this.profile[key], this.work[key]), key);
     this.#size--;
     this.uses[key] = -1;
     this.#free.push(key);
@@ -79,21 +71,8 @@ export class KeyTable {
     this.head[key] = -1;
     this.flags[key] = 0;
     this.uses[key] = 0;
-    if (++this.#size * 4 > this.#slots.length * 3) this.#growSlots();
-    this.#place(key);
-  }
-
-  #place(key: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = hash(this.profile[key], this.work[key]) & mask;
-    while (this.#slots[slot] >= 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = key;
-  }
-
-  #growSlots(): void {
-    const old = this.#slots;
-    this.#slots = new Int32Array(old.length * 2).fill(-1);
-    for (const key of old) if (key >= 0) this.#place(key);
+    this.#size++;
+    this.#index.add(hash(profile, work), key);
   }
 
   #growEntries(): void {

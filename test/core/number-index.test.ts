@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventIndex } from '../../attribution/facts/event-index.ts';
+import { NumberIndex } from '../../attribution/facts/number-index.ts';
 import { runs } from './runs.ts';
 
 /** Few hashes that share table, tag and place, and any others. */
@@ -18,7 +18,7 @@ test('an index finds what was added and not removed, of whatever hash', () => {
     fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
       const hashes: number[] = [];
       const held = new Set<number>();
-      const index = new EventIndex((number) => hashes[number]);
+      const index = new NumberIndex((number) => hashes[number]);
       for (const { hash: drawn, remove, which } of steps) {
         if (remove && held.size > 0) {
           const number = [...held][which % held.size];
@@ -41,9 +41,9 @@ test('an index finds what was added and not removed, of whatever hash', () => {
   expect(removed).toBeGreaterThan(runs(200));
 });
 
-test('an index grows with what it holds, to about seven bytes a record', () => {
+test('an index grows with what it holds, to about seven bytes an entry', () => {
   const hashes = Array.from({ length: 100_000 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) | 0);
-  const index = new EventIndex((number) => hashes[number]);
+  const index = new NumberIndex((number) => hashes[number]);
   hashes.forEach((each, number) => index.add(each, number));
   expect(index.footprint / hashes.length).toBeLessThan(14);
   const into: number[] = [];

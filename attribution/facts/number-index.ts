@@ -4,10 +4,10 @@ const TABLE_SHIFT = 26;
 const FIRST_SLOTS = 32;
 
 /**
- * Finds the records of an event: from the hash of its identity to the numbers of records, in flat arrays. Hashes may be
- * shared; whoever looks up compares. About 7 bytes a record.
+ * Finds what is numbered, records or keys or strings, by its hash: hash tables in flat arrays, about 7 bytes an entry. Hashes
+ * may be shared; whoever looks up compares.
  */
-export class EventIndex {
+export class NumberIndex {
   readonly #tables: Table[];
 
   /** @param hashOf the hash under which a number was added, as long as it is in here */
