@@ -1,3 +1,4 @@
+import pRetry from 'p-retry';
 import type { Logger } from './log.ts';
 
 /** The two lines of an incident. */
@@ -48,5 +49,40 @@ export class Outage {
     if (!this.#waiting.delete(part) || this.#waiting.size > 0) return;
     const seconds = Math.round((Date.now() - this.#since) / 1_000);
     this.#log.info({ seconds, parts: [...this.#noticed] }, this.#words.ended);
+  }
+}
+
+export interface Waiting {
+  outage: Outage;
+  /** Who waits. */
+  part: string;
+  /** Whether a failure passes by itself. What does not ends the waiting. */
+  passes: (error: Error) => boolean;
+  /** The wait after the first failure; each is longer than the one before, 5 s at most. 100 ms by default. */
+  firstMs?: number;
+  signal?: AbortSignal;
+  /** Told of each failure, passing or not. */
+  onFailure?: (error: Error) => void;
+}
+
+/** Does what needs a server, again and again while it fails in a way that passes, as one incident. */
+export async function waitOut<Result>(
+  work: () => Promise<Result>,
+  { outage, part, passes, firstMs = 100, signal, onFailure }: Waiting,
+): Promise<Result> {
+  try {
+    return await pRetry(work, {
+      retries: Infinity,
+      minTimeout: firstMs,
+      maxTimeout: 5_000,
+      signal,
+      shouldRetry: ({ error }) => passes(error),
+      onFailedAttempt: ({ error }) => {
+        onFailure?.(error);
+        if (passes(error)) outage.began(part, error);
+      },
+    });
+  } finally {
+    outage.ended(part);
   }
 }

@@ -1,18 +1,17 @@
 import type { KafkaMessage } from 'kafkajs';
-import pRetry from 'p-retry';
 import { ArchiveFileSweptError } from '../archive/errors.ts';
 import { type ArchiveFile, FORMAT, type LogPlace } from '../archive/file.ts';
 import { type ArchivePlaces, publishFile } from '../archive/publish.ts';
 import type { ArchiveWriter, FileRange, RecordBuffer } from '../archive/writer.ts';
 import { parseRecord } from '../attribution/validate.ts';
 import type { Logger } from '../platform/log.ts';
-import type { Outage } from '../platform/outage.ts';
+import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing, isStoragePassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { ArchiveView } from './archive-health.ts';
 import type { FileCommit } from './archive-metrics.ts';
 import { commitFileAgain, type OnArchiveStep } from './archiver-commit.ts';
-import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
+import { errorOf, FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import { type ArchiveFence, noteEnd, type RecordMark, takeArchiveTask } from './sql/archive-tasks.ts';
 import { markOf } from './task-state.ts';
 import type { LogBounds } from './topics.ts';
@@ -309,65 +308,47 @@ export class ArchiveTask {
     } catch (error) {
       if (this.#ended) return;
       this.#ended = true;
-      this.#options.onLost(error instanceof Error ? error : new Error(String(error)));
+      this.#options.onLost(errorOf(error));
     }
   }
 
   /** A file that cannot be stored is kept in memory, and reading waits when that is full. */
   async #publish(buffer: RecordBuffer, range: FileRange): Promise<ArchiveFile> {
     const { places, trouble } = this.#options;
-    const part = archivePartOf(this.topic, this.partition);
-    try {
-      return await pRetry(
-        () => {
-          if (this.#ended) throw new FencedError(this.#task, this.#epoch);
-          return publishFile(places, buffer, range);
-        },
-        {
-          retries: Infinity,
-          minTimeout: 500,
-          maxTimeout: 5_000,
-          shouldRetry: ({ error }) => isStoragePassing(error),
-          onFailedAttempt: ({ error }) => {
-            if (!isStoragePassing(error)) return;
-            this.#failing ??= { since: Date.now(), error };
-            trouble.began(part, error);
-          },
-        },
-      );
-    } finally {
-      trouble.ended(part);
-    }
+    const publish = () => {
+      if (this.#ended) throw new FencedError(this.#task, this.#epoch);
+      return publishFile(places, buffer, range);
+    };
+    return waitOut(publish, {
+      outage: trouble,
+      part: archivePartOf(this.topic, this.partition),
+      passes: isStoragePassing,
+      firstMs: 500,
+      onFailure: (error) => {
+        if (isStoragePassing(error)) this.#failing ??= { since: Date.now(), error };
+      },
+    });
   }
 
   async #commit(file: Parameters<typeof commitFileAgain>[3], mark: RecordMark | null): Promise<void> {
     const { pool, places, outage, onStep } = this.#options;
-    const part = archivePartOf(this.topic, this.partition);
     let tries = 0;
+    const commit = () => {
+      if (this.#ended && tries > 0) throw new FencedError(this.#task, this.#epoch);
+      tries++;
+      return commitFileAgain(pool, places.storage, this.#fence(), file, mark, onStep);
+    };
     try {
-      await pRetry(
-        () => {
-          if (this.#ended && tries > 0) throw new FencedError(this.#task, this.#epoch);
-          tries++;
-          return commitFileAgain(pool, places.storage, this.#fence(), file, mark, onStep);
-        },
-        {
-          retries: Infinity,
-          minTimeout: 100,
-          maxTimeout: 5_000,
-          shouldRetry: ({ error }) => isPassing(error),
-          onFailedAttempt: ({ error }) => {
-            this.#failing ??= { since: Date.now(), error };
-            if (isPassing(error)) outage.began(part, error);
-          },
-        },
-      );
+      await waitOut(commit, {
+        outage,
+        part: archivePartOf(this.topic, this.partition),
+        passes: isPassing,
+        onFailure: (error) => (this.#failing ??= { since: Date.now(), error }),
+      });
     } catch (error) {
       // A file that was fenced off can never be committed.
       if (error instanceof FencedError && !this.#ended) await places.storage.delete(file.path).catch(() => {});
       throw error;
-    } finally {
-      outage.ended(part);
     }
   }
 }

@@ -5,11 +5,10 @@ import type { ArchiveWriter } from '../archive/writer.ts';
 import type { Health } from '../platform/health.ts';
 import { KAFKA_PART } from '../platform/kafka.ts';
 import { Outage, type OutageWords } from '../platform/outage.ts';
-import { isPassing } from '../platform/passing.ts';
 import { healthOfArchive, type ArchiveView } from './archive-health.ts';
 import type { ArchiverOptions } from './archiver.ts';
 import { archivePartOf, ArchiveTask, mayRetake } from './archiver-task.ts';
-import { RecordsLostError, TopicRecreatedError } from './errors.ts';
+import { errorOf, isOurs, isServerAway, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import type { TasksSeen } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -251,7 +250,7 @@ export class ArchiveTaskSet {
         this.#ask(() => this.#consumer.resume([placeOf(name)]));
       }
     } catch (error) {
-      if (!(error instanceof Error) || (isOurs(error) && !isPassing(error))) {
+      if (!isServerAway(error)) {
         this.onFatal(errorOf(error));
         return;
       }
@@ -378,13 +377,4 @@ function placeOf(name: string): { topic: string; partitions: [number] } {
 function partOf(name: string): string {
   const { topic, partitions } = placeOf(name);
   return archivePartOf(topic, partitions[0]);
-}
-
-/** Errors that end the process with their own words; what kafkajs throws is its to handle. */
-function isOurs(error: unknown): error is Error {
-  return error instanceof Error && !error.name.startsWith('KafkaJS');
-}
-
-function errorOf(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

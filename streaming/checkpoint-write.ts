@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import pRetry from 'p-retry';
 import type { Chunk } from '../attribution/facts/chunk.ts';
 import { SEGMENT_RECORDS, writeSegment } from '../attribution/facts/segment.ts';
-import type { Outage } from '../platform/outage.ts';
+import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
@@ -139,20 +138,8 @@ async function registerAgain(
   signal: AbortSignal,
 ): Promise<string[] | null> {
   const part = `checkpoint of task ${task}`;
-  try {
-    return await pRetry(() => registerCheckpoint(pool, task, epoch, checkpoint), {
-      retries: Infinity,
-      minTimeout: 100,
-      maxTimeout: 5_000,
-      signal,
-      shouldRetry: ({ error }) => isPassing(error),
-      onFailedAttempt: ({ error }) => {
-        if (isPassing(error)) outage.began(part, error);
-      },
-    });
-  } finally {
-    outage.ended(part);
-  }
+  const register = () => registerCheckpoint(pool, task, epoch, checkpoint);
+  return waitOut(register, { outage, part, passes: isPassing, signal });
 }
 
 /** The head as JSON, in parts, since a dictionary can be large. */

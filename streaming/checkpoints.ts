@@ -7,7 +7,7 @@ import { loadCheckpoint, type Wanted } from './checkpoint-load.ts';
 import { sweepCheckpoints } from './checkpoint-sweep.ts';
 import { writeCheckpoint, type CheckpointPlace, type Written } from './checkpoint-write.ts';
 import type { OnStep } from './commit.ts';
-import { FencedError } from './errors.ts';
+import { errorOf, FencedError } from './errors.ts';
 import type { RestoredState, StateCut } from './task-state.ts';
 
 export interface CheckpointOptions {
@@ -127,7 +127,7 @@ export class Checkpoints {
     } catch (error) {
       // Whoever took the task writes its own.
       if (error instanceof FencedError || this.#ended.signal.aborted) return;
-      this.#failing ??= { since: Date.now(), error: error instanceof Error ? error : new Error(String(error)) };
+      this.#failing ??= { since: Date.now(), error: errorOf(error) };
       trouble.began(partOf(this.#place), error);
     }
   }

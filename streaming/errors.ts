@@ -1,3 +1,5 @@
+import { isPassing } from '../platform/passing.ts';
+
 /** The topics that are read together do not have the same number of partitions. */
 export class UnequalPartitionsError extends Error {
   override readonly name = 'UnequalPartitionsError';
@@ -67,4 +69,18 @@ export class FencedError extends Error {
   constructor(task: number, epoch: number) {
     super(`Task ${task} was taken by another process (its epoch is no longer ${epoch})`);
   }
+}
+
+/** Errors that end the process with their own words; what kafkajs throws is its to handle. */
+export function isOurs(error: unknown): error is Error {
+  return error instanceof Error && !error.name.startsWith('KafkaJS');
+}
+
+/** Whether taking a task has failed because Kafka or Postgres is away: it is tried again. */
+export function isServerAway(error: unknown): error is Error {
+  return error instanceof Error && (!isOurs(error) || isPassing(error));
+}
+
+export function errorOf(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -2,8 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { Health } from '../platform/health.ts';
 import { KAFKA_PART } from '../platform/kafka.ts';
-import { isPassing } from '../platform/passing.ts';
-import { FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
+import { errorOf, isOurs, isServerAway, FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import type { SpeedMetrics } from './speed-metrics.ts';
 import { healthOfTasks, type TaskView } from './task-health.ts';
 import { partOf, Task, type TaskOptions } from './task.ts';
@@ -159,7 +158,7 @@ export class TaskSet {
       this.#endsFault = null;
       if (waiting) outage.ended(KAFKA_PART);
     } catch (error) {
-      this.#endsFault = error instanceof Error ? error : new Error(String(error));
+      this.#endsFault = errorOf(error);
       // Whoever leaves ends the connection of a look that is under way.
       if (!this.#left) outage.began(KAFKA_PART, error);
     }
@@ -216,8 +215,8 @@ export class TaskSet {
         this.#seek(task);
       }
     } catch (error) {
-      if (!(error instanceof Error) || (isOurs(error) && !isPassing(error))) {
-        this.onFatal(error instanceof Error ? error : new Error(String(error)));
+      if (!isServerAway(error)) {
+        this.onFatal(errorOf(error));
         return;
       }
       // Kafka or Postgres is away: the group still counts on us for these.
@@ -338,9 +337,4 @@ export class TaskSet {
       if (isOurs(error)) throw error;
     }
   }
-}
-
-/** Not kafkajs's. */
-function isOurs(error: unknown): error is Error {
-  return error instanceof Error && !error.name.startsWith('KafkaJS');
 }

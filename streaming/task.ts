@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KafkaMessage } from 'kafkajs';
-import pRetry from 'p-retry';
 import type { Policy } from '../attribution/policy.ts';
 import { spell, STALLED_AFTER_MS } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
-import type { Outage } from '../platform/outage.ts';
+import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { commitAgain, type OnStep } from './commit.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
-import { FencedError, TopicRecreatedError } from './errors.ts';
+import { errorOf, FencedError, TopicRecreatedError } from './errors.ts';
 import { findBeginning } from './find-beginning.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
 import { finiteOrNull, markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
@@ -386,22 +385,16 @@ export class Task {
       this.#sinceCheckpoint += taken.records;
       const cut = this.#checkpointDue(settle) ? this.#state.cut() : null;
       if (cut !== null) this.#sinceCheckpoint = 0;
-      await pRetry(
-        () => {
-          if (this.#ended) throw new FencedError(this.number, this.#epoch);
-          return commitAgain(pool, this.number, this.#epoch, from, delta, this.#options.onStep);
-        },
-        {
-          retries: Infinity,
-          minTimeout: 100,
-          maxTimeout: 5_000,
-          shouldRetry: ({ error }) => isPassing(error),
-          onFailedAttempt: ({ error }) => {
-            this.#failing ??= { since: begun, error };
-            if (isPassing(error)) outage.began(partOf(this.number), error);
-          },
-        },
-      );
+      const commit = () => {
+        if (this.#ended) throw new FencedError(this.number, this.#epoch);
+        return commitAgain(pool, this.number, this.#epoch, from, delta, this.#options.onStep);
+      };
+      await waitOut(commit, {
+        outage,
+        part: partOf(this.number),
+        passes: isPassing,
+        onFailure: (error) => (this.#failing ??= { since: begun, error }),
+      });
       this.#committed = delta.offsets;
       this.#watermark = delta.watermark;
       const now = Date.now();
@@ -420,9 +413,7 @@ export class Task {
     } catch (error) {
       if (this.#ended) return;
       this.abandon();
-      this.#options.onLost(error instanceof Error ? error : new Error(String(error)));
-    } finally {
-      outage.ended(partOf(this.number));
+      this.#options.onLost(errorOf(error));
     }
   }
 
