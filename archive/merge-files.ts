@@ -1,12 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import fs from 'node:fs/promises';
-import path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { withLease } from '../platform/storage.ts';
 import { FILE_ORDER } from './columns.ts';
-import { type ArchiveFile, type FileDescription, METADATA_KEY, newFileKey } from './file.ts';
+import { type ArchiveFile, type FileDescription, METADATA_KEY } from './file.ts';
 import { asObjects } from './manifest.ts';
-import { type ArchivePlaces, sha256Of } from './publish.ts';
+import { type ArchivePlaces, publish } from './publish.ts';
 import { sqlText } from './sql-text.ts';
 import { ROW_GROUP_ROWS } from './writer.ts';
 
@@ -45,22 +42,13 @@ function describeTogether(files: readonly ArchiveFile[], createdAt: number): Fil
  *
  * @throws NoSuchObjectError, DamagedObjectError
  */
-export async function mergeFiles(
-  { storage, prefix, scratch }: ArchivePlaces,
-  files: readonly ArchiveFile[],
-): Promise<ArchiveFile> {
+export async function mergeFiles(places: ArchivePlaces, files: readonly ArchiveFile[]): Promise<ArchiveFile> {
+  const { storage, scratch } = places;
   const description = describeTogether(files, Date.now());
-  const aside = path.join(scratch, `${randomUUID()}.parquet`);
-  try {
+  return publish(places, async (aside) => {
     await withLease(storage, async (lease) => write(await lease.take(asObjects(files)), aside, description, scratch));
-    const { size: bytes } = await fs.stat(aside);
-    const sha256 = await sha256Of(aside);
-    const key = newFileKey(prefix, description);
-    await storage.putFile(key, aside, { ifAbsent: true });
-    return { ...description, path: key, bytes, sha256 };
-  } finally {
-    await fs.rm(aside, { force: true });
-  }
+    return description;
+  });
 }
 
 /** As the archiver writes a file. */

@@ -4,7 +4,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Storage } from '../platform/storage.ts';
-import { type ArchiveFile, newFileKey } from './file.ts';
+import { type ArchiveFile, type FileDescription, newFileKey } from './file.ts';
 import type { FileRange, RecordBuffer } from './writer.ts';
 
 export interface ArchivePlaces {
@@ -15,21 +15,25 @@ export interface ArchivePlaces {
   scratch: string;
 }
 
+/** Writes what was gathered as a file of the archive; see `publish`. */
+export function publishFile(places: ArchivePlaces, buffer: RecordBuffer, range: FileRange): Promise<ArchiveFile> {
+  return publish(places, (aside) => buffer.write(aside, range));
+}
+
 /**
- * Writes what was gathered as a file of the archive: aside first, then published whole under a key of its own. Nobody reads
- * it before the manifest names it.
+ * Writes a file of the archive: aside first, then published whole under a key of its own. Nobody reads it before the manifest
+ * names it.
  */
-export async function publishFile(
+export async function publish(
   { storage, prefix, scratch }: ArchivePlaces,
-  buffer: RecordBuffer,
-  range: FileRange,
+  write: (aside: string) => Promise<FileDescription>,
 ): Promise<ArchiveFile> {
   const aside = path.join(scratch, `${randomUUID()}.parquet`);
   try {
-    const description = await buffer.write(aside, range);
+    const description = await write(aside);
     const { size: bytes } = await fs.stat(aside);
     const sha256 = await sha256Of(aside);
-    const key = newFileKey(prefix, range);
+    const key = newFileKey(prefix, description);
     await storage.putFile(key, aside, { ifAbsent: true });
     return { ...description, path: key, bytes, sha256 };
   } finally {
