@@ -57,6 +57,20 @@ export function playRow(play: Play, policy: Policy) {
   };
 }
 
+const SOURCE = ['surface', 'class', 'row_type', 'row_id', 'row_rank', 'position', 'impression_id', 'evidence'];
+const PATH = ['impression_id', 'surface', 'row_type', 'row_id', 'row_rank', 'position', 'touched_at', 'weights'];
+
+/** The columns of such a row. */
+export const PLAY_ROW_COLUMNS = [
+  ['play_id', 'profile_id', 'work_id', 'playback_id', 'playback_ids', 'title_id', 'country', 'device_type', 'day'],
+  ['started_at', 'ended_at', 'watched_ms', 'qualified', 'inferred_start', 'inferred_end'],
+  SOURCE.map((name) => `sop_${name}`),
+  SOURCE.map((name) => `own_${name}`),
+  ['own_assisted', 'orphan_token', 'rule', 'policy'],
+  PATH.map((name) => `path_${name}`),
+  ['touches_omitted'],
+].flat() as (keyof PlayRow)[];
+
 function iso(time: number): string {
   return new Date(time).toISOString();
 }

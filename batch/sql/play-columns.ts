@@ -1,19 +1,8 @@
-import type { PlayRow } from '../../attribution/play-row.ts';
+import { PLAY_ROW_COLUMNS } from '../../attribution/play-row.ts';
 import type { Queryable } from '../../platform/postgres.ts';
 
-const SOURCE = ['surface', 'class', 'row_type', 'row_id', 'row_rank', 'position', 'impression_id', 'evidence'];
-const PATH = ['impression_id', 'surface', 'row_type', 'row_id', 'row_rank', 'position', 'touched_at', 'weights'];
-
 /** The columns that say what a play of the batch view is. */
-export const PLAY_COLUMNS = [
-  ['play_id', 'profile_id', 'work_id', 'playback_id', 'playback_ids', 'title_id', 'country', 'device_type', 'day'],
-  ['started_at', 'ended_at', 'watched_ms', 'qualified', 'inferred_start', 'inferred_end'],
-  SOURCE.map((name) => `sop_${name}`),
-  SOURCE.map((name) => `own_${name}`),
-  ['own_assisted', 'orphan_token', 'rule', 'policy'],
-  PATH.map((name) => `path_${name}`),
-  ['touches_omitted', 'narrow'],
-].flat() as (keyof PlayRow | 'narrow')[];
+export const PLAY_COLUMNS = [...PLAY_ROW_COLUMNS, 'narrow'] as const;
 
 /** The columns that plays are found by. */
 const FOUND_BY = ['play_id', 'profile_id', 'work_id', 'day', 'started_at', 'ended_at'];

@@ -1,3 +1,4 @@
+import { PLAY_ROW_COLUMNS } from '../../attribution/play-row.ts';
 import { copyRows } from '../../platform/copy-rows.ts';
 import type { PoolClient } from '../../platform/postgres.ts';
 import type { SpeedPlayRow, TouchedKey } from '../task-state.ts';
@@ -41,54 +42,14 @@ async function upsert(client: PoolClient, rows: string, parameters: readonly unk
   await client.query(
     `insert into whence.speed_plays (${columns})
      select ${columns} from ${rows}
-     on conflict (play_id) do update set ${UPDATED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+     on conflict (play_id) do update set ${UPDATES}`,
     [...parameters],
   );
 }
 
+const COLUMNS: readonly (keyof SpeedPlayRow)[] = [...PLAY_ROW_COLUMNS, 'task', 'event_topics', 'event_offsets'];
 /** What a play's id is made of. */
-const ID_COLUMNS = ['play_id', 'profile_id', 'work_id', 'day', 'started_at'] as const;
-const UPDATED = [
-  'task',
-  'playback_id',
-  'playback_ids',
-  'title_id',
-  'country',
-  'device_type',
-  'ended_at',
-  'watched_ms',
-  'qualified',
-  'event_topics',
-  'event_offsets',
-  'inferred_start',
-  'inferred_end',
-  'orphan_token',
-  'rule',
-  'policy',
-  'own_assisted',
-  'touches_omitted',
-  ...sourceColumns('sop'),
-  ...sourceColumns('own'),
-  'path_impression_id',
-  'path_surface',
-  'path_row_type',
-  'path_row_id',
-  'path_row_rank',
-  'path_position',
-  'path_touched_at',
-  'path_weights',
-] as const;
-const COLUMNS = [...ID_COLUMNS, ...UPDATED];
-
-function sourceColumns<const Of extends 'sop' | 'own'>(of: Of) {
-  return [
-    `${of}_surface`,
-    `${of}_class`,
-    `${of}_row_type`,
-    `${of}_row_id`,
-    `${of}_row_rank`,
-    `${of}_position`,
-    `${of}_impression_id`,
-    `${of}_evidence`,
-  ] as const;
-}
+const ID_COLUMNS: readonly (keyof SpeedPlayRow)[] = ['play_id', 'profile_id', 'work_id', 'day', 'started_at'];
+const UPDATES = COLUMNS.filter((name) => !ID_COLUMNS.includes(name))
+  .map((name) => `${name} = excluded.${name}`)
+  .join(', ');
