@@ -2,8 +2,9 @@ import type { Event } from '../events.ts';
 import { CLASS_CODES, type Policy } from '../policy.ts';
 import { DAY } from '../time.ts';
 import { ByteReader, ByteWriter, hashOf, sameText } from './bytes.ts';
-import { CHECKSUM_BYTES, CHUNK_RECORDS, Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import { CHECKSUM_BYTES, CHUNK_RECORDS, type Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
 import { EventFields, TEXT } from './event-fields.ts';
+import { HeldChunks } from './held-chunks.ts';
 import { Interner } from './interner.ts';
 import { KeyTable } from './keys.ts';
 import { NumberIndex } from './number-index.ts';
@@ -11,11 +12,6 @@ import { releasePayload, splitPlace, writePayload, type Dictionaries } from './r
 
 /** A copy is recognised for this long, in event time of the log that it stands in. */
 export const COPY_MEMORY_MS = DAY;
-/** A chunk spans at most this much of its log's clock, so that whole chunks grow old. */
-const CHUNK_SPAN_MS = 3 * 60 * 60 * 1000;
-/** Chunk serials repeat after this many; by then nothing points to the first bearer of a number any more. */
-const SERIALS = 2 ** 31 / CHUNK_RECORDS;
-
 export type Outcome = 'applied' | 'excluded' | 'late' | 'duplicate';
 
 /** What became of a valid record. */
@@ -70,13 +66,8 @@ export class FactStore {
   placeClass = new Uint8Array(256);
   readonly #classOf: Policy['classOf'];
   readonly #copyMemory: number;
-  readonly #ring: (Chunk | null)[] = Array.from({ length: SERIALS }, () => null);
-  /** Live chunks, oldest first. */
-  #chunks: Chunk[] = [];
-  #serial = 0;
-  /** Chunks that are no longer held, with how many of their records have been swept. */
-  readonly #dropped: { chunk: Chunk; swept: number }[] = [];
-  readonly #index = new NumberIndex((number) => this.#hashOf(number));
+  readonly #chunks = new HeldChunks();
+  readonly #index = new NumberIndex((number) => this.#chunks.findUnswept(number).hash[number % CHUNK_RECORDS]);
   readonly #candidates: number[] = [];
   readonly #fields = new EventFields();
   readonly #writer = new ByteWriter();
@@ -89,16 +80,18 @@ export class FactStore {
   }
 
   /** How many chunks were ever begun: a change says that the record just taken began one. */
-  chunksBegun = 0;
+  get chunksBegun(): number {
+    return this.#chunks.begun;
+  }
 
   /** How many records are held, those that only let copies be recognised included. */
   get records(): number {
-    return this.#chunks.reduce((sum, chunk) => sum + chunk.count, 0);
+    return this.#chunks.live.reduce((sum, chunk) => sum + chunk.count, 0);
   }
 
   /** Bytes of memory of the records and their index; keys and dictionaries not included. */
   get footprint(): number {
-    return this.#chunks.reduce((sum, chunk) => sum + chunk.footprint, this.#index.footprint);
+    return this.#chunks.live.reduce((sum, chunk) => sum + chunk.footprint, this.#index.footprint);
   }
 
   /**
@@ -122,7 +115,7 @@ export class FactStore {
     checksum: number,
     offset: number,
   ): Observed {
-    if (this.#dropped.length > 0) this.sweep(SWEPT_A_RECORD);
+    if (this.#chunks.unswept) this.sweep(SWEPT_A_RECORD);
     const writer = this.#writer;
     const { bytes, begin, end, eventTime } = event;
     writer.reset();
@@ -181,7 +174,7 @@ export class FactStore {
   latestPlayback(key: number): number {
     let latest = -Infinity;
     for (let number = this.keys.head[key]; number >= 0;) {
-      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      const chunk = this.#chunks.find(number);
       if (chunk === null) break;
       const place = number % CHUNK_RECORDS;
       if (chunk.time[place] > latest && (chunk.flags(place) & PLAYBACK_FLAG) !== 0) latest = chunk.time[place];
@@ -194,7 +187,7 @@ export class FactStore {
   recordsOf(key: number, into: number[]): number {
     let count = 0;
     for (let number = this.keys.head[key]; number >= 0;) {
-      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      const chunk = this.#chunks.find(number);
       // The chain ends where its older part was dropped with its chunk.
       if (chunk === null) break;
       const place = number % CHUNK_RECORDS;
@@ -213,7 +206,7 @@ export class FactStore {
       kept = number;
     };
     for (let number = this.keys.head[key]; number >= 0;) {
-      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      const chunk = this.#chunks.find(number);
       if (chunk === null) break;
       if (!left.has(number)) link(number);
       number = chunk.previous[number % CHUNK_RECORDS];
@@ -222,14 +215,14 @@ export class FactStore {
   }
 
   chunkOf(number: number): Chunk {
-    const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+    const chunk = this.#chunks.find(number);
     if (chunk === null) throw new RangeError(`Record ${number} is no longer held`);
     return chunk;
   }
 
   /** The oldest chunk that is complete, which can be dropped, or null. */
   oldestClosed(): Chunk | null {
-    return this.#chunks.length > 1 ? this.#chunks[0] : null;
+    return this.#chunks.oldestClosed;
   }
 
   /** The keys with playback events that have a record in a chunk. */
@@ -242,20 +235,12 @@ export class FactStore {
 
   /** Drops the oldest chunk with all its records. What they took is given back bit by bit, as more is observed, or by `sweep`. */
   dropOldest(): void {
-    const chunk = this.#chunks.shift();
-    if (chunk === undefined) return;
-    this.#ring[chunk.serial] = null;
-    this.#dropped.push({ chunk, swept: 0 });
+    this.#chunks.dropOldest();
   }
 
   /** Gives back what dropped records took: their places in the index, their keys and strings. */
   sweep(atMost = Infinity): void {
-    let left = atMost;
-    for (let oldest = this.#dropped[0]; oldest !== undefined && left > 0; oldest = this.#dropped[0]) {
-      const { chunk } = oldest;
-      for (; oldest.swept < chunk.count && left > 0; left--) this.#release(chunk, oldest.swept++);
-      if (oldest.swept === chunk.count) this.#dropped.shift();
-    }
+    this.#chunks.sweep(atMost, (chunk, place) => this.#release(chunk, place));
   }
 
   #release(chunk: Chunk, place: number): void {
@@ -277,7 +262,7 @@ export class FactStore {
   cut(): FactsCut {
     // The uses of strings are counted without what was dropped.
     this.sweep();
-    const chunks = this.#chunks.map((chunk) => ({ chunk, count: chunk.count, shadowed: [...chunk.shadowed] }));
+    const chunks = this.#chunks.live.map((chunk) => ({ chunk, count: chunk.count, shadowed: [...chunk.shadowed] }));
     const { places, labels } = this.dictionaries;
     return { store: this, chunks, places: places.entries(), labels: labels.entries() };
   }
@@ -293,9 +278,7 @@ export class FactStore {
    * @param serial as it was: it is part of the numbers of records, of which chunks that are gone may have had others
    */
   restoreChunk(serial: number, begunAt: number, records: number, bytes: number, shadowed: readonly number[]): Chunk {
-    this.#chunks.at(-1)?.close();
-    this.#serial = serial;
-    const chunk = this.#beginChunk(begunAt);
+    const chunk = this.#chunks.restore(serial, begunAt);
     chunk.reserve(records, bytes);
     shadowed.forEach((place) => chunk.shadowed.add(place));
     return chunk;
@@ -334,14 +317,6 @@ export class FactStore {
     }
   }
 
-  /** Of a record that is held, or dropped and not swept. */
-  #hashOf(number: number): number {
-    const serial = Math.floor(number / CHUNK_RECORDS);
-    const chunk = this.#ring[serial] ?? this.#dropped.find((dropped) => dropped.chunk.serial === serial)?.chunk;
-    if (chunk === undefined) throw new RangeError(`Record ${number} is no longer held`);
-    return chunk.hash[number % CHUNK_RECORDS];
-  }
-
   #checksumOf(number: number): number {
     const chunk = this.chunkOf(number);
     const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
@@ -358,7 +333,7 @@ export class FactStore {
   }
 
   #append(event: EventFields, clock: number, profile: number, hash: number, linked: boolean): number {
-    const chunk = this.#openChunk(clock);
+    const chunk = this.#chunks.open(clock);
     const key = this.#acquireKey(profile, event);
     const previous = linked ? this.keys.head[key] : -1;
     const bytes = this.#writer.bytes.subarray(0, this.#writer.length);
@@ -392,22 +367,6 @@ export class FactStore {
     this.keys.remove(key);
   }
 
-  #openChunk(clock: number): Chunk {
-    const current = this.#chunks.at(-1);
-    if (current && !current.full && clock - current.begunAt < CHUNK_SPAN_MS) return current;
-    current?.close();
-    return this.#beginChunk(clock);
-  }
-
-  #beginChunk(clock: number): Chunk {
-    const chunk = new Chunk(this.#serial, clock);
-    this.#serial = (this.#serial + 1) % SERIALS;
-    this.#chunks.push(chunk);
-    this.chunksBegun++;
-    this.#ring[chunk.serial] = chunk;
-    return chunk;
-  }
-
   /**
    * Looks up the records of the event whose id stands at the beginning of the writer. A copy in the same source is known
    * by that log's clock. Across sources (which have no common order), and after that, records are the same event where
@@ -421,7 +380,7 @@ export class FactStore {
     const count = this.#index.find(hash, this.#candidates);
     for (let i = 0; i < count; i++) {
       const number = this.#candidates[i];
-      const chunk = this.#ring[Math.floor(number / CHUNK_RECORDS)];
+      const chunk = this.#chunks.find(number);
       // Dropped, and not swept yet.
       if (chunk === null) continue;
       const place = number % CHUNK_RECORDS;
