@@ -17,6 +17,7 @@ import { archiveTargets, waitUntilArchived } from './archiver-caught-up.ts';
 import type { OnArchiveStep } from './archiver-commit.ts';
 import { ArchiveTaskSet, nameOf, type RollLimits } from './archiver-tasks.ts';
 import { readWanted } from './sql/archive-tasks.ts';
+import { errorOf, isServerAway } from './errors.ts';
 import { createGroupConsumer, joinGroup, Lifecycle } from './group.ts';
 import { findGroupId } from './sql/find-group-id.ts';
 import { fetchBounds, findTopics, type SourceTopics, type TopicSettings } from './topics.ts';
@@ -100,8 +101,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   );
   /** What passes is told again by the next look. */
   const unlessPassing = (error: unknown) => {
-    if (error instanceof Error && (isPassing(error) || error.name.startsWith('KafkaJS'))) return;
-    life.fail(error instanceof Error ? error : new Error(String(error)));
+    if (!isServerAway(error)) life.fail(errorOf(error));
   };
   const noteEnds = () => tasks.noteEnds().catch(unlessPassing);
   const heedWanted = async () => {
