@@ -13,6 +13,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { KafkaMessage } from 'kafkajs';
 import { defaultPolicy } from '../attribution/policy.ts';
 import { openLocalStorage } from '../platform/storage.ts';
+import { Random } from '../simulator/random.ts';
 import { restoreCheckpoint } from '../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../streaming/checkpoint-write.ts';
 import { TaskState } from '../streaming/task-state.ts';
@@ -27,27 +28,17 @@ const BEGIN = Date.UTC(2025, 10, 1);
 const SPAN = 20 * 60 * 60 * 1000;
 const ROWS = ['because_you_watched', 'trending', 'top_10', 'genre', 'continue_watching', 'new_releases'];
 
-/** mulberry32 */
-let seed = 1;
-function draw(below: number): number {
-  seed = (seed + 0x6d2b79f5) | 0;
-  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-  return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-}
-const hex = (digits: number) =>
-  Array.from({ length: digits / 4 }, () => draw(65_536).toString(16).padStart(4, '0')).join('');
-const uuid = () => `${hex(8)}-${hex(4)}-${hex(4)}-${hex(4)}-${hex(12)}`;
-const profiles = Array.from({ length: PROFILES }, uuid);
+const random = new Random(1, 'checkpoint');
+const profiles = Array.from({ length: PROFILES }, () => random.uuid());
 
 function message(index: number): KafkaMessage {
-  const row = ROWS[draw(ROWS.length)];
-  const title = draw(3_000);
+  const row = random.pick(ROWS);
+  const title = random.below(3_000);
   const value = Buffer.from(
-    `{"type":"impression","event_id":"${uuid()}","event_time":${BEGIN + Math.floor((index / RECORDS) * SPAN)},` +
-      `"profile_id":"${profiles[draw(PROFILES)]}","country":"US","device_type":"tv","page_view_id":"v${index}",` +
-      `"page":"home","row_type":"${row}","row_id":"${row}:${title % 50}","row_rank":${draw(40)},` +
-      `"position":${draw(20)},"title_id":"${70_000_000 + title}","token":"t.${hex(16)}"}`,
+    `{"type":"impression","event_id":"${random.uuid()}","event_time":${BEGIN + Math.floor((index / RECORDS) * SPAN)},` +
+      `"profile_id":"${random.pick(profiles)}","country":"US","device_type":"tv","page_view_id":"v${index}",` +
+      `"page":"home","row_type":"${row}","row_id":"${row}:${title % 50}","row_rank":${random.below(40)},` +
+      `"position":${random.below(20)},"title_id":"${70_000_000 + title}","token":"t.${random.hex()}"}`,
   );
   return { key: null, value, offset: String(index), timestamp: '1790000000000', attributes: 0, headers: {} };
 }

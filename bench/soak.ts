@@ -15,6 +15,7 @@ import { createKafka, createProducer, createTopics } from '../platform/kafka.ts'
 import { silentLogger } from '../platform/log.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { childrenOf, cpuOf, residentMb, safely } from './processes.ts';
+import { messageOf, sendAll, type SimulatedMessage } from './simulated.ts';
 
 const MINUTES = Number(process.argv[2] ?? 10);
 const RATE = Number(process.argv[3] ?? 2_000);
@@ -49,12 +50,11 @@ try {
   const begun = Date.now();
   let sent = 0;
   let minute = 0;
-  let messages: { topic: string; key: string | null; value: string }[] = [];
+  let messages: SimulatedMessage[] = [];
   const simulation = simulate({ profiles: PROFILES, days: Math.ceil(DAYS), seed: 5, from: Date.UTC(2025, 10, 1) });
   outer: for (const batch of simulation.batches) {
     for (const { line } of batch) {
-      const topic = line.includes('"type":"playback"') ? 'playback' : 'impressions';
-      messages.push({ topic, key: /"profile_id":"([^"]+)"/.exec(line)?.[1] ?? null, value: line });
+      messages.push(messageOf(line));
       if (messages.length < (RATE * PIECE_MS) / 1000) continue;
       await send();
       await sleep(Math.max(0, begun + (sent / RATE) * 1000 - Date.now()));
@@ -67,11 +67,7 @@ try {
   await producer.disconnect();
 
   async function send(): Promise<void> {
-    const topicMessages = ['impressions', 'playback'].map((topic) => ({
-      topic,
-      messages: messages.filter((message) => message.topic === topic),
-    }));
-    await producer.sendBatch({ topicMessages: topicMessages.filter((each) => each.messages.length > 0) });
+    await sendAll(producer, messages);
     sent += messages.length;
     messages = [];
   }

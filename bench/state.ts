@@ -18,6 +18,7 @@ import { simulate } from '../simulator/simulate.ts';
 import { commitDelta } from '../streaming/commit.ts';
 import { takeTask } from '../streaming/sql/take-task.ts';
 import { TaskState } from '../streaming/task-state.ts';
+import { messageOf } from './simulated.ts';
 
 const EVENTS = Number(process.argv[2] ?? 650_000);
 const DAYS = 2;
@@ -32,7 +33,7 @@ const topics: number[] = [];
 let used = 0;
 for (const batch of simulate({ profiles: PROFILES, days: DAYS, seed: 1, from: Date.UTC(2025, 10, 1) }).batches) {
   for (const { line } of batch) {
-    topics.push(line.includes('"type":"playback"') ? 1 : 0);
+    topics.push(TOPICS.indexOf(messageOf(line).topic));
     used += bytes.write(line, used);
     ends.push(used);
   }

@@ -15,6 +15,7 @@ import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { childrenOf, cpuOf, residentMb, safely } from './processes.ts';
+import { messageOf, sendAll, type SimulatedMessage } from './simulated.ts';
 
 const EVENTS = Number(process.argv[2] ?? 1_000_000);
 const PARTITIONS = 6;
@@ -105,16 +106,14 @@ try {
     const producer = createProducer(kafka, { idempotent: true, maxInFlightRequests: 1 });
     await producer.connect();
     let count = 0;
-    let messages: { impressions: Line[]; playback: Line[] } = { impressions: [], playback: [] };
+    let messages: SimulatedMessage[] = [];
     const flush = async () => {
-      const topicMessages = Object.entries(messages).map(([topic, lines]) => ({ topic, messages: lines }));
-      await producer.sendBatch({ topicMessages: topicMessages.filter(({ messages: lines }) => lines.length > 0) });
-      messages = { impressions: [], playback: [] };
+      await sendAll(producer, messages);
+      messages = [];
     };
     for (const batch of simulate({ profiles: PROFILES, days: DAYS, seed: 1, from: Date.UTC(2025, 10, 1) }).batches) {
       for (const { line } of batch) {
-        const key = /"profile_id":"([^"]+)"/.exec(line)?.[1] ?? null;
-        messages[line.includes('"type":"playback"') ? 'playback' : 'impressions'].push({ key, value: line });
+        messages.push(messageOf(line));
         if (++count % 5_000 === 0) await flush();
       }
     }
@@ -124,9 +123,4 @@ try {
   }
 } finally {
   await stack.stop();
-}
-
-interface Line {
-  key: string | null;
-  value: string;
 }

@@ -3,14 +3,11 @@
  * Four fifths are impressions; profiles come back every day; plays mostly follow an impression of the day.
  */
 
-import { randomUUID } from 'node:crypto';
-import fs from 'node:fs/promises';
-import path from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { BUCKET_SQL, COMPUTED_COLUMNS, DAY_SQL, FILE_ORDER, STORED_COLUMNS } from '../archive/columns.ts';
-import { FORMAT, newFileKey, prefixOf } from '../archive/file.ts';
+import { FORMAT, prefixOf } from '../archive/file.ts';
 import { addToManifest, findInstallation } from '../archive/manifest.ts';
-import { sha256Of } from '../archive/publish.ts';
+import { publish } from '../archive/publish.ts';
 import { sqlText } from '../archive/sql-text.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
@@ -104,9 +101,7 @@ async function addFile(
   const at = await pool.query<{ next_offset: number }>('select next_offset from whence.archive_tasks');
   const [{ next_offset: offset }] = at.rows;
   const range = { format: FORMAT, topic: 'events', partition: 0, log: 0, from: offset, to: offset + rows } as const;
-  const aside = path.join(scratch, `${randomUUID()}.parquet`);
-  await writeParquet(records(offset), aside, scratch);
-  const file = {
+  const description = {
     ...range,
     rows,
     minEventTime: begin,
@@ -115,11 +110,12 @@ async function addFile(
     after: { log: 0, offset },
     previous: null,
     createdAt: begin,
-    path: newFileKey(prefixOf(await findInstallation(pool)), range),
-    bytes: (await fs.stat(aside)).size,
-    sha256: await sha256Of(aside),
   };
-  await storage.putFile(file.path, aside);
+  const places = { storage, scratch, prefix: prefixOf(await findInstallation(pool)) };
+  const file = await publish(places, async (aside) => {
+    await writeParquet(records(offset), aside, scratch);
+    return description;
+  });
   await withTransaction(pool, async (client) => {
     await client.query(
       `update whence.archive_tasks set next_offset = $1,
