@@ -36,10 +36,11 @@ export class JsonCursor {
   at = 0;
   #limit = 0;
 
-  open(bytes: Buffer): void {
+  /** Reads what stands between two places. */
+  open(bytes: Buffer, begin: number, end: number): void {
     this.bytes = bytes;
-    this.at = 0;
-    this.#limit = bytes.length;
+    this.at = begin;
+    this.#limit = end;
   }
 
   get atEnd(): boolean {

@@ -6,6 +6,13 @@ import { CLOSE, COLON, COMMA, FALSE, JsonCursor, NULL, OPEN, QUOTE, TRUE } from 
 import { MAX_TIME, parseIsoTime } from './time.ts';
 import { FUTURE_TOLERANCE_MS, MAX_INT32 } from './validate.ts';
 
+/** Where a record's value stands. */
+export interface RecordBytes {
+  readonly bytes: Buffer;
+  readonly begin: number;
+  readonly end: number;
+}
+
 /** What a field's value is to be, and what becomes of it. */
 type Field =
   | { kind: 'text'; longest: number; text: Text | null }
@@ -155,9 +162,9 @@ const cursor = new JsonCursor();
  * @param stampedAt the record's Kafka timestamp, epoch milliseconds; Infinity where there is none to hold against
  * @param into is filled where it returns true, and of no meaning where it does not
  */
-export function projectRecord(value: Buffer, stampedAt: number, into: EventFields): boolean {
-  cursor.open(value);
-  into.bytes = value;
+export function projectRecord(value: RecordBytes, stampedAt: number, into: EventFields): boolean {
+  cursor.open(value.bytes, value.begin, value.end);
+  into.bytes = value.bytes;
   into.begin.fill(-1);
   into.kind = KIND_CODES.none;
   into.muted = MUTED_CODES.none;

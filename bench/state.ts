@@ -13,6 +13,7 @@ import { defaultPolicy } from '../attribution/policy.ts';
 import { registerPolicy } from '../merge/register-policy.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
 import { silentLogger } from '../platform/log.ts';
+import { valueOf } from '../platform/plain-record.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { commitDelta } from '../streaming/commit.ts';
@@ -65,7 +66,10 @@ try {
   const fields = new EventFields();
   let plain = 0;
   await phase('projection', () => {
-    for (let i = 0; i < count; i++) if (projectRecord(message(i).value ?? bytes, Infinity, fields)) plain++;
+    for (let i = 0; i < count; i++) {
+      const value = valueOf(message(i));
+      if (value !== null && projectRecord(value, Infinity, fields)) plain++;
+    }
   });
   console.log(`${((plain / count) * 100).toFixed(1)} % of them are plain`);
   const policy = defaultPolicy;

@@ -34,7 +34,7 @@ interface Run {
 /** Runs a command to its end and measures it and its children. */
 async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
   const begun = process.hrtime.bigint();
-  const profile = process.env.BENCH_NODE_ARGUMENTS?.split(' ') ?? [];
+  const profile = process.env.BENCH_NODE_ARGUMENTS?.split(' ').filter(Boolean) ?? [];
   const child = spawn('/usr/bin/env', [process.execPath, ...profile, ...args], {
     env,
     stdio: ['ignore', 'ignore', 'inherit'],

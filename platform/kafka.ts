@@ -10,7 +10,7 @@ import kafkajs, {
 } from 'kafkajs';
 import pRetry from 'p-retry';
 import { registerCodecs } from './kafka-codecs.ts';
-import { installRecordDecoder } from './kafka-record-decoder.ts';
+import { installBatchDecoder } from './kafka-batch-decoder.ts';
 import type { Logger } from './log.ts';
 import type { Outage } from './outage.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
@@ -46,7 +46,7 @@ export class KafkaUnavailableError extends Error {
  */
 export function createKafka(options: KafkaOptions): Kafka {
   registerCodecs();
-  installRecordDecoder();
+  installBatchDecoder();
   return new kafkajs.Kafka({
     brokers: [...options.brokers],
     clientId: options.clientId,

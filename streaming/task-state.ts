@@ -12,6 +12,7 @@ import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { projectRecord } from '../attribution/project.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
+import { offsetOf, type Span, stampOf, valueOf } from '../platform/plain-record.ts';
 import { capKey, isCrowded, MOST_FACTS } from './cap-key.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
@@ -182,9 +183,10 @@ export class TaskState {
    * @param committed the record was committed before: it rebuilds state and counts for nothing
    */
   read(topic: number, message: KafkaMessage, committed: boolean): void {
-    const offset = Number(message.offset);
-    const stamp = Number(message.timestamp);
-    const rejection = this.#parse(message.value, stamp >= 0 ? stamp : Infinity);
+    const offset = offsetOf(message);
+    const stamp = stampOf(message);
+    const value = valueOf(message);
+    const rejection = this.#parse(value, message, stamp >= 0 ? stamp : Infinity);
     const clock = this.#clocks[topic];
     if (rejection === null) {
       const { eventTime } = this.#fields;
@@ -209,9 +211,9 @@ export class TaskState {
   }
 
   /** Reads a record into the fields. @returns why it is no event, null where it is one */
-  #parse(value: Buffer | null, stampedAt: number): Rejection | null {
+  #parse(value: Span | null, message: KafkaMessage, stampedAt: number): Rejection | null {
     if (value !== null && projectRecord(value, stampedAt, this.#fields)) return null;
-    const validation = parseRecord(value, stampedAt);
+    const validation = parseRecord(message.value, stampedAt);
     if (!validation.ok) return validation.rejection;
     this.#fields.set(validation.event);
     return null;
@@ -354,7 +356,7 @@ export class TaskState {
     this.#letterBytes += (message.key?.length ?? 0) + (message.value?.length ?? 0);
     this.#deadLetters.push({
       topic,
-      offset: Number(message.offset),
+      offset: offsetOf(message),
       epoch_day: Math.floor(at / DAY),
       reason: rejection.reason,
       field: rejection.field,
@@ -390,8 +392,8 @@ export function markOf(message: KafkaMessage): NonNullable<TopicOffset['last']> 
     .update('\0')
     .update(message.value ?? '');
   return {
-    offset: Number(message.offset),
-    stampedAt: Number(message.timestamp),
+    offset: offsetOf(message),
+    stampedAt: stampOf(message),
     hash: hash.digest('hex').slice(0, 16),
   };
 }

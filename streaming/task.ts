@@ -6,6 +6,7 @@ import type { Logger } from '../platform/log.ts';
 import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
+import { offsetOf, stampOf } from '../platform/plain-record.ts';
 import { commitAgain, type OnStep } from './commit.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
 import { errorOf, FencedError, TopicRecreatedError } from './errors.ts';
@@ -225,14 +226,19 @@ export class Task {
     let left = atMost;
     for (const [topic, offer] of this.#offers.entries()) {
       if (offer === null) continue;
-      for (let read = 0; left > 0 && !this.full && offer.next < offer.messages.length; read++) {
+      let recovering = this.recovering;
+      let read = 0;
+      for (; left > 0 && !this.full && offer.next < offer.messages.length; read++, left--) {
         // Event times jump seldom: it is enough to look now and then whether another topic is to come first.
-        if ((read % 64 === 0 || this.recovering) && this.#mustWait(topic)) break;
+        if (read % 64 === 0 || recovering) {
+          if (this.#mustWait(topic)) break;
+          recovering = this.recovering;
+        }
         const message = offer.messages[offer.next++];
-        left--;
         if (read % 64 === 0) this.#sample(topic, message);
         this.#read(topic, message);
       }
+      if (read > 0) this.#arrivedAt[topic] = Date.now();
       if (offer.next === offer.messages.length) {
         this.skipTo(topic, offer.end);
         this.#offers[topic] = null;
@@ -256,7 +262,7 @@ export class Task {
   }
 
   #read(topic: number, message: KafkaMessage): void {
-    const offset = Number(message.offset);
+    const offset = offsetOf(message);
     const mark = this.#marks[topic];
     if (mark?.offset === offset) {
       const found = markOf(message);
@@ -268,12 +274,11 @@ export class Task {
     }
     if (offset < this.#state.position(topic)) return;
     this.#state.read(topic, message, offset < this.#committedAtStart[topic]);
-    this.#arrivedAt[topic] = Date.now();
   }
 
   /** A look at one record in 64, and the first of each stride: it costs the others nothing. */
   #sample(topic: number, message: KafkaMessage): void {
-    if (Number(message.offset) >= this.#committedAtStart[topic]) this.#stamps.push(Number(message.timestamp));
+    if (offsetOf(message) >= this.#committedAtStart[topic]) this.#stamps.push(stampOf(message));
     else this.#progressAt = Date.now();
   }
 

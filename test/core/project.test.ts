@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EventFields, TEXT } from '../../attribution/facts/event-fields.ts';
-import { projectRecord } from '../../attribution/project.ts';
+import { projectRecord, type RecordBytes } from '../../attribution/project.ts';
 import { FUTURE_TOLERANCE_MS, parseRecord } from '../../attribution/validate.ts';
 import { simulate } from '../../simulator/simulate.ts';
 import { runs } from './runs.ts';
@@ -33,13 +33,19 @@ function said(fields: EventFields) {
   return { ...common, ...of(['playbackId']), action, kind, muted, runtime, origin };
 }
 
+/** A record as it stands among others in one piece of memory. */
+function amongOthers(record: Buffer): RecordBytes {
+  const bytes = Buffer.concat([Buffer.from('{"type":'), record, Buffer.from('"}}')]);
+  return { bytes, begin: 8, end: 8 + record.length };
+}
+
 /** Projects a record and holds what comes of it against `JSON.parse` and the contract. @returns whether it was plain */
 function projects(text: string | Buffer, stampedAt = BASE): boolean {
   const record = Buffer.from(text);
   const fields = new EventFields();
   // What was read before must not shine through.
-  projectRecord(Buffer.from(JSON.stringify(wirePlayback())), BASE, fields);
-  if (!projectRecord(record, stampedAt, fields)) return false;
+  projectRecord(amongOthers(Buffer.from(JSON.stringify(wirePlayback()))), BASE, fields);
+  if (!projectRecord(amongOthers(record), stampedAt, fields)) return false;
   const read = parseRecord(record, stampedAt);
   if (!read.ok) throw new Error(`Accepted what the contract rejects (${read.rejection.message}): ${record.toString()}`);
   expect(said(fields)).toEqual(said(new EventFields().set(read.event)));
