@@ -4,6 +4,7 @@ const MAX_DEPTH = 32;
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
 const MINUS = 0x2d;
+const BACKSLASH = 0x5c;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;
@@ -13,14 +14,32 @@ const CLOSE_LIST = 0x5d;
 export const OPEN = 0x7b;
 export const CLOSE = 0x7d;
 
-export const NULL = Buffer.from('null');
-export const TRUE = Buffer.from('true');
-export const FALSE = Buffer.from('false');
-const WORDS = [NULL, TRUE, FALSE];
+/** The sign bit of each of four bytes; and what finds, by it, those below a space, quotes and backslashes. */
+const SIGNS = 0x80808080 | 0;
+const SPACES = 0x20202020;
+const ONES = 0x01010101;
+const QUOTES = 0x22222222;
+const BACKSLASHES = 0x5c5c5c5c;
 
-/** 1 for bytes that stand for themselves in a JSON string: printable ASCII but the quote and the backslash. */
-const PLAIN = new Uint8Array(256);
-for (let byte = 0x20; byte < 0x7f; byte++) PLAIN[byte] = byte === QUOTE || byte === 0x5c ? 0 : 1;
+/** Some bytes to be found at a place, four or more of them, as integers of four. */
+export class Expected {
+  readonly length: number;
+  /** The last overlaps the one before where there is no multiple of four. */
+  readonly last: number;
+  readonly words: Int32Array;
+
+  constructor(text: string) {
+    const bytes = Buffer.from(text, 'latin1');
+    this.length = bytes.length;
+    this.words = Int32Array.from({ length: bytes.length >> 2 }, (_, i) => bytes.readInt32LE(i * 4));
+    this.last = bytes.readInt32LE(bytes.length - 4);
+  }
+}
+
+export const NULL = new Expected('null');
+export const TRUE = new Expected('true');
+export const FALSE = new Expected('false');
+const WORDS = [NULL, TRUE, FALSE];
 
 function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= NINE;
@@ -32,13 +51,15 @@ function isDigit(byte: number): boolean {
  */
 export class JsonCursor {
   bytes: Buffer = Buffer.alloc(0);
+  #view: DataView = new DataView(new ArrayBuffer(0));
   /** Where the cursor stands. */
   at = 0;
   #limit = 0;
 
-  /** Reads what stands between two places. */
-  open(bytes: Buffer, begin: number, end: number): void {
+  /** Reads what stands between two places. @param view of the same bytes */
+  open(bytes: Buffer, view: DataView, begin: number, end: number): void {
     this.bytes = bytes;
+    this.#view = view;
     this.at = begin;
     this.#limit = end;
   }
@@ -91,20 +112,39 @@ export class JsonCursor {
 
   /** Passes over a string of plain bytes at the cursor; false where there is none. */
   skipText(): boolean {
-    const from = this.bytes;
     if (this.peek() !== QUOTE) return false;
-    let end = this.at + 1;
-    while (end < this.#limit && PLAIN[from[end]] === 1) end++;
-    this.at = end;
-    return this.next() === QUOTE;
+    const view = this.#view;
+    const lastWord = this.#limit - 4;
+    let at = this.at + 1;
+    for (; at <= lastWord; at += 4) {
+      const word = view.getInt32(at, true);
+      const quotes = word ^ QUOTES;
+      const backslashes = word ^ BACKSLASHES;
+      // A byte that borrows from the next is itself found: the first that is found is one.
+      const found =
+        (word | (word - SPACES) | ((quotes - ONES) & ~quotes) | ((backslashes - ONES) & ~backslashes)) & SIGNS;
+      if (found === 0) continue;
+      at += (31 - Math.clz32(found & -found)) >> 3;
+      this.at = at + 1;
+      return this.bytes[at] === QUOTE;
+    }
+    for (; at < this.#limit; at++) {
+      const byte = this.bytes[at];
+      if (byte >= 0x20 && byte < 0x80 && byte !== QUOTE && byte !== BACKSLASH) continue;
+      this.at = at + 1;
+      return byte === QUOTE;
+    }
+    return false;
   }
 
   /** Passes over these bytes; false, and nothing passed over, where others stand there. */
-  skipBytes(expected: Uint8Array): boolean {
-    const { bytes, at } = this;
-    if (at + expected.length > this.#limit) return false;
-    for (let i = 0; i < expected.length; i++) if (bytes[at + i] !== expected[i]) return false;
-    this.at = at + expected.length;
+  skipBytes({ length, words, last }: Expected): boolean {
+    const { at } = this;
+    const view = this.#view;
+    if (at + length > this.#limit) return false;
+    for (let i = 0; i < words.length; i++) if (view.getInt32(at + 4 * i, true) !== words[i]) return false;
+    if (view.getInt32(at + length - 4, true) !== last) return false;
+    this.at = at + length;
     return true;
   }
 
@@ -150,6 +190,7 @@ export class JsonCursor {
   skipSpace(): void {
     for (;;) {
       const byte = this.peek();
+      if (byte > 0x20) return;
       if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
       this.at++;
     }

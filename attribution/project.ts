@@ -2,13 +2,15 @@ import { KIND_CODES, MUTED_CODES } from './derive.ts';
 import { ACTIONS, KINDS, MAX_ID, MAX_TEXT, PROFILE_TYPES } from './events.ts';
 import { hashOf } from './facts/bytes.ts';
 import { TEXT, type EventFields, type Text } from './facts/event-fields.ts';
-import { CLOSE, COLON, COMMA, FALSE, JsonCursor, NULL, OPEN, QUOTE, TRUE } from './json-cursor.ts';
+import { CLOSE, COLON, COMMA, Expected, FALSE, JsonCursor, NULL, OPEN, QUOTE, TRUE } from './json-cursor.ts';
 import { MAX_TIME, parseIsoTime } from './time.ts';
 import { FUTURE_TOLERANCE_MS, MAX_INT32 } from './validate.ts';
 
 /** Where a record's value stands. */
 export interface RecordBytes {
   readonly bytes: Buffer;
+  /** Of the same bytes. */
+  readonly view: DataView;
   readonly begin: number;
   readonly end: number;
 }
@@ -18,7 +20,7 @@ type Field =
   | { kind: 'text'; longest: number; text: Text | null }
   | { kind: 'number'; set: (fields: EventFields, value: number) => boolean }
   | { kind: 'time' }
-  | { kind: 'word'; words: readonly Uint8Array[]; set: (fields: EventFields, index: number) => void }
+  | { kind: 'word'; words: readonly Expected[]; set: (fields: EventFields, index: number) => void }
   | { kind: 'bool'; set: (fields: EventFields, value: boolean) => void }
   | { kind: 'context' }
   | { kind: 'origin' };
@@ -26,7 +28,7 @@ type Field =
 interface NamedField {
   name: Uint8Array;
   /** The name as producers write it: in quotes, with its colon. */
-  quoted: Uint8Array;
+  quoted: Expected;
   /** One bit. */
   bit: number;
   field: Field;
@@ -58,7 +60,7 @@ class Names {
   constructor(fields: Readonly<Record<string, Field>>) {
     const named = Object.entries(fields).map(([name, field], index) => ({
       name: Buffer.from(name, 'latin1'),
-      quoted: Buffer.from(`"${name}":`, 'latin1'),
+      quoted: new Expected(`"${name}":`),
       bit: 1 << index,
       field,
       next: null,
@@ -91,7 +93,7 @@ function same(bytes: Uint8Array, begin: number, end: number, name: Uint8Array): 
   return true;
 }
 
-const words = (list: readonly string[]) => list.map((word) => Buffer.from(word, 'latin1'));
+const words = (list: readonly string[]) => list.map((word) => new Expected(`"${word}"`));
 const TYPES = words(['impression', 'playback']);
 const IMPRESSION = 0;
 const nothing = () => {};
@@ -163,7 +165,7 @@ const cursor = new JsonCursor();
  * @param into is filled where it returns true, and of no meaning where it does not
  */
 export function projectRecord(value: RecordBytes, stampedAt: number, into: EventFields): boolean {
-  cursor.open(value.bytes, value.begin, value.end);
+  cursor.open(value.bytes, value.view, value.begin, value.end);
   into.bytes = value.bytes;
   into.begin.fill(-1);
   into.kind = KIND_CODES.none;
@@ -255,14 +257,11 @@ function readField(field: Field, into: EventFields): boolean {
       return into.eventTime >= 0;
     }
     case 'word': {
-      const begin = cursor.at + 1;
-      if (!cursor.skipText()) return false;
-      for (let i = 0; i < field.words.length; i++) {
-        if (!same(cursor.bytes, begin, cursor.at - 1, field.words[i])) continue;
-        field.set(into, i);
-        return true;
-      }
-      return false;
+      const { words } = field;
+      let index = 0;
+      while (index < words.length && !cursor.skipBytes(words[index])) index++;
+      field.set(into, index);
+      return index < words.length;
     }
     case 'bool': {
       const value = cursor.skipBytes(TRUE);

@@ -3,6 +3,8 @@ import type { IHeaders, KafkaMessage } from 'kafkajs';
 /** A part of some bytes. */
 export interface Span {
   readonly bytes: Buffer;
+  /** Of the same bytes. */
+  readonly view: DataView;
   readonly begin: number;
   readonly end: number;
 }
@@ -25,12 +27,14 @@ export class PlainBatch {
   readonly firstTimestamp: number;
   /** Where the broker stamped them: one timestamp for all. */
   readonly appendedAt: number | null;
+  readonly view: DataView;
 
   constructor(
     readonly context: BatchContext,
     /** Of all its records, not compressed. */
     readonly bytes: Buffer,
   ) {
+    this.view = viewOf(bytes);
     this.firstOffset = Number(context.firstOffset);
     this.firstTimestamp = Number(context.firstTimestamp);
     this.appendedAt =
@@ -57,6 +61,10 @@ export class PlainRecord implements Span {
 
   get bytes(): Buffer {
     return this.batch.bytes;
+  }
+
+  get view(): DataView {
+    return this.batch.view;
   }
 
   get offsetNumber(): number {
@@ -114,5 +122,10 @@ export function stampOf(message: KafkaMessage): number {
 /** Where a record's value stands, null where it has none. */
 export function valueOf(message: KafkaMessage): Span | null {
   if (message instanceof PlainRecord) return message.begin < 0 ? null : message;
-  return message.value === null ? null : { bytes: message.value, begin: 0, end: message.value.length };
+  const { value } = message;
+  return value === null ? null : { bytes: value, view: viewOf(value), begin: 0, end: value.length };
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
 }

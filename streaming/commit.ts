@@ -1,6 +1,6 @@
 import { DailyMove, dailyShares, moveDaily } from '../merge/daily.ts';
 import { settleDiscoveries } from '../merge/discoveries.ts';
-import { areMany, keySetOf } from '../merge/keys.ts';
+import { keySetOf } from '../merge/keys.ts';
 import { shareMerge } from '../merge/locks.ts';
 import { noteKeys } from '../merge/noting.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
@@ -39,7 +39,7 @@ export async function commitDelta(
     await onStep('fenced');
     if (delta.touched.length > 0) {
       await shareMerge(client);
-      const keys = keySetOf(delta.touched, await areMany(client, delta.touched.length));
+      const keys = keySetOf(delta.touched);
       await noteKeys(client, keys);
       const before = await dailyShares(client, keys);
       await writePlays(client, task, delta.touched, delta.plays);

@@ -103,7 +103,7 @@ export class TaskState {
   readonly #ledger = new LedgerCounts();
   /** By topic: the next offset to read. */
   readonly #next: number[];
-  readonly #last: ({ offset: number; message: KafkaMessage } | null)[];
+  readonly #last: (KafkaMessage | null)[];
   readonly #lastCommitted: (TopicOffset['last'] | null)[];
   #deadLetters: DeadLetterRow[] = [];
   /** The keys with new facts, and by key the earliest event time of these, NaN where there is none. */
@@ -206,7 +206,7 @@ export class TaskState {
       this.#deadLetter(this.topics[topic], message, rejection, stamp);
     }
     this.#next[topic] = offset + 1;
-    this.#last[topic] = { offset, message };
+    this.#last[topic] = message;
     if (!committed) this.#records++;
   }
 
@@ -234,7 +234,6 @@ export class TaskState {
     for (const key of this.#dirty) {
       const since = this.#dirtySince[key];
       this.#dirtySince[key] = NaN;
-      if (!this.#store.hasPlayback(key)) continue;
       // Impressions after the last playback event: no play begins at or after any of them, so none can change.
       if (this.#store.latestPlayback(key) < since) continue;
       // What ended before this had its facts dropped: it stays as it is.
@@ -338,7 +337,8 @@ export class TaskState {
   }
 
   #touch(key: number, eventTime: number): void {
-    if (key < 0) return;
+    // Without a playback event there is no play; the first that comes touches the key itself, and plays begin with one.
+    if (key < 0 || !this.#store.hasPlayback(key)) return;
     if (key >= this.#dirtySince.length) {
       const grown = new Float64Array(Math.max(this.#dirtySince.length * 2, key + 1)).fill(NaN);
       grown.set(this.#dirtySince);
@@ -380,7 +380,7 @@ export class TaskState {
 
   #offsetOf(topic: number): TopicOffset {
     const last = this.#last[topic];
-    if (last !== null) this.#lastCommitted[topic] = markOf(last.message);
+    if (last !== null) this.#lastCommitted[topic] = markOf(last);
     return { next: this.#next[topic], last: this.#lastCommitted[topic] };
   }
 }

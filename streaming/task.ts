@@ -95,7 +95,9 @@ export class Task {
   #watermark: number | null = null;
   #commit: Promise<void> | null = null;
   #commitBegunAt = 0;
+  /** The next commit: its timer, and when that is due. */
   #timer: NodeJS.Timeout | null = null;
+  #dueAt = 0;
   #ended = false;
   /** Kafka timestamps of a sample of what was read since the last commit. */
   #stamps: number[] = [];
@@ -311,8 +313,16 @@ export class Task {
     if ((behind && this.#state.pending >= CATCH_UP_RECORDS) || this.full) {
       void this.commitNow();
     } else {
-      this.#timer ??= setTimeout(() => void this.commitNow(), behind ? CATCH_UP_LINGER_MS : LINGER_MS);
+      this.#commitWithin(behind ? CATCH_UP_LINGER_MS : LINGER_MS);
     }
+  }
+
+  #commitWithin(ms: number): void {
+    const due = Date.now() + ms;
+    if (this.#timer !== null && this.#dueAt <= due) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.commitNow(), ms);
+    this.#dueAt = due;
   }
 
   /** Whether reading must wait for a commit. */
@@ -339,6 +349,10 @@ export class Task {
       outage.began(partOf(this.number), new Error(`a commit takes more than ${spell(stalledAfterMs)}`));
     }
     if (this.#ended || this.recovering || this.#commit !== null) return;
+    if (this.#state.pending > 0) {
+      this.commitSoon();
+      return;
+    }
     const moved = this.#options.topics.some((name, topic) => {
       return this.#state.position(topic) !== (this.#committed[name]?.next ?? 0);
     });

@@ -64,13 +64,23 @@ export class Chunk {
     if (bytes > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, bytes);
   }
 
-  /** Appends a record with its bytes; returns its place. */
-  append(bytes: Uint8Array, time: number, clock: number, key: number, previous: number, hash: number): number {
+  /** Appends a record with its bytes, the first `length` of those given; returns its place. */
+  append(
+    bytes: Uint8Array,
+    length: number,
+    time: number,
+    clock: number,
+    key: number,
+    previous: number,
+    hash: number,
+  ): number {
     const place = this.count++;
     if (place >= this.time.length) this.#growColumns();
-    const end = this.#used + bytes.length;
+    const end = this.#used + length;
     if (end > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, Math.max(this.bytes.length * 2, end));
-    this.bytes.set(bytes, this.#used);
+    // A view of these few bytes would cost more than copying them.
+    const into = this.bytes;
+    for (let from = 0, at = this.#used; from < length; from++, at++) into[at] = bytes[from];
     this.time[place] = time;
     this.key[place] = key;
     this.previous[place] = previous;

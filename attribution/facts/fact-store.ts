@@ -296,7 +296,7 @@ export class FactStore {
     const linked = (flags & (LATE_FLAG | SHADOWED_FLAG)) === 0;
     const profile = this.keys.profile[key];
     const hash = identityHash(bytes, idLength, profile, flags & PLAYBACK_FLAG);
-    const place = chunk.append(bytes, time, clock, key, linked ? this.keys.head[key] : -1, hash);
+    const place = chunk.append(bytes, bytes.length, time, clock, key, linked ? this.keys.head[key] : -1, hash);
     this.#index.add(hash, chunk.serial * CHUNK_RECORDS + place);
     if (linked) this.#link(key, chunk, place, isPlayback);
     this.keys.uses[key]++;
@@ -336,8 +336,8 @@ export class FactStore {
     const chunk = this.#chunks.open(clock);
     const key = this.#acquireKey(profile, event);
     const previous = linked ? this.keys.head[key] : -1;
-    const bytes = this.#writer.bytes.subarray(0, this.#writer.length);
-    const place = chunk.append(bytes, event.eventTime, clock, key, previous, hash);
+    const { bytes, length } = this.#writer;
+    const place = chunk.append(bytes, length, event.eventTime, clock, key, previous, hash);
     this.#index.add(hash, chunk.serial * CHUNK_RECORDS + place);
     if (linked) this.#link(key, chunk, place, event.isPlayback);
     return key;

@@ -16,6 +16,8 @@ export class Interner {
   readonly #index = new NumberIndex((number) => this.#hashes[number]);
   readonly #candidates: number[] = [];
   #size = 0;
+  /** The number that was asked for last. */
+  #last = 0;
   readonly #free: number[] = [];
   #encoded = new Uint8Array(1024);
   readonly #onNew: (number: number, text: string) => void;
@@ -43,6 +45,12 @@ export class Interner {
 
   /** The same of a string in UTF-8. */
   acquireBytes(bytes: Uint8Array, begin: number, end: number): number {
+    // What comes together often says the same: the impressions of a page are of one profile.
+    const last = this.#texts[this.#last];
+    if (typeof last === 'string' && isText(last, bytes, begin, end)) {
+      this.#uses[this.#last]++;
+      return this.#last;
+    }
     const hash = hashOf(bytes, begin, end);
     let number = this.#find(hash, bytes, begin, end);
     if (number < 0) {
@@ -51,6 +59,7 @@ export class Interner {
       this.#name(number, Buffer.from(bytes.buffer, bytes.byteOffset + begin, end - begin).toString('utf8'), hash);
     }
     this.#uses[number]++;
+    this.#last = number;
     return number;
   }
 

@@ -19,12 +19,17 @@ export async function writePlays(
 ): Promise<void> {
   await client.query(
     `delete from whence.speed_plays p
-     using json_to_recordset($1) as t (profile_id text, work_id text, affected_from timestamptz)
-     where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from and p.task = $3
-       and not exists (
-         select from json_to_recordset($2) as n (play_id uuid) where n.play_id = p.play_id
-       )`,
-    [JSON.stringify(touched), JSON.stringify(plays.map(({ play_id }) => ({ play_id }))), task],
+     using unnest($1::text[], $2::text[], $3::timestamptz[]) as t (profile_id, work_id, affected_from)
+     where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from and p.task = $4
+       -- All of them as one array, which is looked up by hash.
+       and p.play_id <> all ($5::uuid[])`,
+    [
+      touched.map((key) => key.profile_id),
+      touched.map((key) => key.work_id),
+      touched.map((key) => key.affected_from),
+      task,
+      plays.map((play) => play.play_id),
+    ],
   );
   if (plays.length === 0) return;
   if (plays.length < WORTH_COPYING) {

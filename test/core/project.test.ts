@@ -36,7 +36,7 @@ function said(fields: EventFields) {
 /** A record as it stands among others in one piece of memory. */
 function amongOthers(record: Buffer): RecordBytes {
   const bytes = Buffer.concat([Buffer.from('{"type":'), record, Buffer.from('"}}')]);
-  return { bytes, begin: 8, end: 8 + record.length };
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), begin: 8, end: 8 + record.length };
 }
 
 /** Projects a record and holds what comes of it against `JSON.parse` and the contract. @returns whether it was plain */
