@@ -5,7 +5,7 @@ import { type ArchiveFile, type FileDescription, METADATA_KEY } from './file.ts'
 import { asObjects } from './manifest.ts';
 import { type ArchivePlaces, publish } from './publish.ts';
 import { sqlText } from './sql-text.ts';
-import { ROW_GROUP_ROWS } from './writer.ts';
+import { FILE_OPTIONS } from './writer.ts';
 
 const MEMORY = '1GB';
 
@@ -68,7 +68,7 @@ async function write(
     const source = `read_parquet([${from.map(sqlText).join(', ')}])`;
     await connection.run(
       `copy (select * from ${source} order by ${FILE_ORDER}) to ${sqlText(aside)} (
-         format parquet, compression zstd, row_group_size ${ROW_GROUP_ROWS},
+         ${FILE_OPTIONS},
          kv_metadata {${METADATA_KEY}: ${sqlText(JSON.stringify(description))}}
        )`,
     );

@@ -13,7 +13,13 @@ import { type FileDescription, METADATA_KEY } from './file.ts';
 import { sqlText } from './sql-text.ts';
 
 /** Rows of a row group: small, so that a reader of one bucket of a day skips most of a file. */
-export const ROW_GROUP_ROWS = 16_384;
+const ROW_GROUP_ROWS = 16_384;
+/**
+ * How files are written. A text that comes twice in a row group is worth a dictionary: works are found in one in half the time. The
+ * second version of Parquet packs times, offsets and ids that few have in common into less, which is read faster.
+ */
+export const FILE_OPTIONS = `format parquet, parquet_version v2, compression zstd, row_group_size ${ROW_GROUP_ROWS},
+  dictionary_size_limit ${ROW_GROUP_ROWS / 2}`;
 const MEMORY = '1GB';
 
 /** What is known of a file before its rows are counted. */
@@ -92,7 +98,7 @@ export class RecordBuffer {
       const written = { ...range, ...(await this.#summary(connection)) };
       await connection.run(
         `copy (${this.#select(range)}) to ${sqlText(file)} (
-           format parquet, compression zstd, row_group_size ${ROW_GROUP_ROWS},
+           ${FILE_OPTIONS},
            kv_metadata {${METADATA_KEY}: ${sqlText(JSON.stringify(written))}}
          )`,
       );

@@ -16,6 +16,8 @@ export interface BatchDeps {
   scratch: string;
   /** What DuckDB may take, such as "2GB". */
   memoryLimit?: string;
+  /** Up to how many keys, or events, are looked for by name; `FEW` where it is not said. */
+  few?: number;
   /** For how long things are kept; `DEFAULT_RETENTION` where it is not said. */
   retention?: Retention;
 }

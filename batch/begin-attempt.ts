@@ -190,7 +190,7 @@ async function lookAtAdded(
     const addedFiles = await lease.take(asObjects(added));
     const known = await lease.take(head.copies.map((key) => ({ key })));
     const rows = added.reduce((sum, file) => sum + file.rows, 0);
-    await findCopies(engine, { paths: addedFiles, rows }, await lease.take(asObjects(before)), known);
+    await findCopies(engine, { paths: addedFiles, rows }, await lease.take(asObjects(before)), known, deps.few);
     const found = await storeCopies(engine, deps, await findInstallation(pool));
     const dirty = await findDirtyKeys(engine, pool, addedFiles, covered, rules);
     return { copies: found === null ? head.copies : [...head.copies, found], dirty };

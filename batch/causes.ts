@@ -3,7 +3,7 @@ import { asObjects, type ManifestFile } from '../archive/manifest.ts';
 import { sqlText } from '../archive/sql-text.ts';
 import type { Rules } from '../attribution/policy.ts';
 import { parquet, rowsOf } from './engine.ts';
-import type { Records } from './facts.ts';
+import { filesBetween, type Records } from './facts.ts';
 import type { OpenDifference } from './sql/differences.ts';
 
 /** What can be told from the raw records: that some came late, or that one is a copy. */
@@ -61,7 +61,7 @@ export async function findCauses(
 
 /** The records between two times with their log's clock: the greatest event time earlier in their topic-partition. */
 async function clocked(records: Records, begin: number, end: number): Promise<string> {
-  const files = holding(records.files, begin, end);
+  const files = filesBetween(records, begin, end);
   const bases = clocksBefore(records.files);
   const paths = await records.lease.take(asObjects(files));
   const values = files.map((file, i) => `(${sqlText(paths[i])}, ${finite(bases.get(file.path))})`);
@@ -77,15 +77,11 @@ async function clocked(records: Records, begin: number, end: number): Promise<st
 
 async function copiesBetween(records: Records, begin: number, end: number): Promise<string> {
   // Whoever reads facts leaves them out; here they are what is looked for.
-  const paths = await records.lease.take(asObjects(holding(records.files, begin, end)));
+  const paths = await records.lease.take(asObjects(filesBetween(records, begin, end)));
   return `(
     select profile_id, work_id, event_time from ${parquet(paths)}
     where (topic, partition, log, "offset") in (select (topic, partition, log, "offset") from copies)
   )`;
-}
-
-function holding(files: readonly ManifestFile[], begin: number, end: number): ManifestFile[] {
-  return files.filter((file) => (file.minEventTime ?? Infinity) <= end && (file.maxEventTime ?? -Infinity) >= begin);
 }
 
 /** By path: the greatest event time in the files before it of the same log. */

@@ -12,6 +12,7 @@ import { type AuditScope, auditUnit, createMadePlays, weightFault } from './audi
 import { type Coverage, readCoverage } from './begin-attempt.ts';
 import { withEngineAndFiles } from './engine.ts';
 import { AttemptGoneError } from './errors.ts';
+import { takeFew } from './few-keys.ts';
 import { findChains, loadCopies, readFacts, type Records, recordsBetween } from './facts.ts';
 import { ClassCodes, type KeyRows } from './key-rows.ts';
 import { narrowed } from './narrow.ts';
@@ -83,7 +84,8 @@ export async function computeUnit(
     await loadKeys(engine, pool, attempt, spec, records);
     const keys = new KeysOfUnit(engine);
     const rules = [...coverage.policies.values()].map((policy) => policy.rules.batch);
-    await findChains(engine, records, rules[0]);
+    const taken = await takeFew(engine, records, rules, deps.few);
+    await findChains(engine, taken, rules[0]);
     await keys.load();
     signal?.throwIfAborted();
     await onStep('derive');
@@ -94,7 +96,7 @@ export async function computeUnit(
       let batch: StagedPlay[] = [];
       await readFacts(
         engine,
-        records,
+        taken,
         rules,
         (key, facts) => {
           Object.assign(facts, keys.nameOf(key));
@@ -116,7 +118,8 @@ export async function computeUnit(
       await write(batch);
       await onStep('stage');
       made.close();
-      const scope: AuditScope = { records, days: coverage.days, rules: rules[0] };
+      // From the files once more: what was taken of them is not believed.
+      const scope: AuditScope = { records: { ...records, only: taken.only }, days: coverage.days, rules: rules[0] };
       const { events, found } = await auditUnit(engine, scope);
       return { events, findings: [...findings, ...found] };
     });

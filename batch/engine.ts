@@ -29,6 +29,8 @@ export async function withEngine<Result>(
   const interrupt = () => engine.interrupt();
   signal?.addEventListener('abort', interrupt);
   try {
+    // Files are read several times over, and none changes.
+    await engine.run('set parquet_metadata_cache = true');
     return await work(engine);
   } catch (error) {
     signal?.throwIfAborted();

@@ -7,6 +7,7 @@ import { checkPlayId, explainedBy, type PlayExplanation, type ServedPlay } from 
 import type { Queryable } from '../platform/postgres.ts';
 import type { BatchDeps } from './advance.ts';
 import { withEngineAndFiles } from './engine.ts';
+import { takeFew } from './few-keys.ts';
 import { findChains, loadCopies, readFacts, type Records } from './facts.ts';
 import { ClassCodes } from './key-rows.ts';
 import { filesOf, type StoredPosition } from './snapshot.ts';
@@ -71,13 +72,14 @@ async function explainFromArchive(
        select 0::INTEGER as key, $profile as profile_id, $work as work_id, $lo::BIGINT as lo, $hi::BIGINT as hi`,
       { profile: profileId, work: workId, lo: Date.parse(served.started_at), hi: Date.parse(served.ended_at) },
     );
-    await findChains(engine, records, rules);
+    const taken = await takeFew(engine, records, [rules]);
+    await findChains(engine, taken, rules);
     const classes = new ClassCodes(policy);
     let explanation: Explanation | null = null;
     let recordsRead = 0;
     await readFacts(
       engine,
-      records,
+      taken,
       [rules],
       (_, facts) => {
         Object.assign(facts, { profileId, workId }).load(classes);

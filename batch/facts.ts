@@ -14,27 +14,34 @@ export interface Records {
   /** The unit's buckets, both ends included. */
   from: number;
   to: number;
+  /** Of few keys: SQL that is true of their records, and of few others. */
+  only?: string;
+  /** Of few keys: the times of which the table `records_of_keys` holds their records, both ends included. */
+  taken?: { begin: number; end: number };
 }
 
 /**
  * The unit's records with an event between two times, copies left out, as a relation; null where no file has any. The table
  * `copies` holds the places of the unit's copies.
  */
-export async function recordsBetween(
-  { files, lease, from, to }: Records,
-  begin: number,
-  end: number,
-): Promise<string | null> {
-  const holding = files.filter(
-    (file) => (file.minEventTime ?? Infinity) <= end && (file.maxEventTime ?? -Infinity) >= begin,
-  );
-  if (holding.length === 0) return null;
+export async function recordsBetween(records: Records, begin: number, end: number): Promise<string | null> {
+  const { taken, lease, from, to, only = 'true' } = records;
+  if (taken !== undefined && taken.begin <= begin && end <= taken.end) {
+    return `(select * from records_of_keys where event_time between ${begin} and ${end})`;
+  }
+  const files = filesBetween(records, begin, end);
+  if (files.length === 0) return null;
   const [firstDay, lastDay] = [begin, end].map((time) => `DATE '${utcDay(Math.max(0, time))}'`);
   return `(
-    select * from ${parquet(await lease.take(asObjects(holding)))}
-    where bucket between ${from} and ${to} and day between ${firstDay} and ${lastDay}
+    select * from ${parquet(await lease.take(asObjects(files)))}
+    where ${only} and bucket between ${from} and ${to} and day between ${firstDay} and ${lastDay}
       and event_time between ${begin} and ${end} and (${PLACE}) not in (select (${PLACE}) from copies)
   )`;
+}
+
+/** Those of the files that may have an event between two times. */
+export function filesBetween({ files }: Pick<Records, 'files'>, begin: number, end: number): ManifestFile[] {
+  return files.filter((file) => (file.minEventTime ?? Infinity) <= end && (file.maxEventTime ?? -Infinity) >= begin);
 }
 
 /** Loads the places of the unit's copies. */
@@ -48,7 +55,7 @@ export async function loadCopies(engine: DuckDBConnection, known: readonly strin
 }
 
 /** How far around the times asked for playback events are looked up at first; chains that go on are followed further. */
-const FIRST_LOOK = DAY;
+export const FIRST_LOOK = DAY;
 
 /**
  * Finds the chains of playback events that touch the keys' times: of the table `keys` (key, profile_id, work_id, lo, hi; times in

@@ -9,6 +9,7 @@ import { FORMAT, prefixOf } from '../archive/file.ts';
 import { addToManifest, findInstallation } from '../archive/manifest.ts';
 import { publish } from '../archive/publish.ts';
 import { sqlText } from '../archive/sql-text.ts';
+import { FILE_OPTIONS } from '../archive/writer.ts';
 import { withTransaction, type Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
 
@@ -81,7 +82,7 @@ export async function addLateEvents(archive: SyntheticArchive, day: SyntheticDay
     day.begin,
     rows,
     (offset) =>
-      `select * replace ('late-' || event_id as event_id, event_time + 30000 as event_time,
+      `select * replace (${idSql("'late-' || event_id")} as event_id, event_time + 30000 as event_time,
          (${offset} + row_number() over (order by event_id) - 1)::BIGINT as "offset")
        from (${late.join(' union all ')})`,
   );
@@ -143,13 +144,17 @@ async function writeParquet(records: string, aside: string, scratch: string): Pr
   const engine = await instance.connect();
   try {
     await engine.run(
-      `copy (select ${columns}, * from (${records}) order by ${FILE_ORDER}) to ${sqlText(aside)}
-       (format parquet, compression zstd, row_group_size 16384)`,
+      `copy (select ${columns}, * from (${records}) order by ${FILE_ORDER}) to ${sqlText(aside)} (${FILE_OPTIONS})`,
     );
   } finally {
     engine.closeSync();
     instance.closeSync();
   }
+}
+
+/** As long, and as unlike one another, as ids are. */
+function idSql(text: string): string {
+  return `md5(${text})::uuid::varchar`;
 }
 
 function recordsSql({ number: day, begin, shown, plays, profiles }: Part, offset: number): string {
@@ -168,7 +173,7 @@ function recordsSql({ number: day, begin, shown, plays, profiles }: Part, offset
       kafka_timestamp: time('i'),
       event_time: time('i'),
       type: `'impression'`,
-      event_id: `'i-${day}-' || i`,
+      event_id: idSql(`'i-${day}-' || i`),
       profile_id: profile('i'),
       title_id: work('i'),
       country: `'US'`,
@@ -191,7 +196,7 @@ function recordsSql({ number: day, begin, shown, plays, profiles }: Part, offset
       kafka_timestamp: `${time(seen)} + 60000 + n * 60000`,
       event_time: `${time(seen)} + 60000 + n * 60000`,
       type: `'playback'`,
-      event_id: `'e-${day}-' || p || '-' || n`,
+      event_id: idSql(`'e-${day}-' || p || '-' || n`),
       profile_id: profile(seen),
       title_id: work(seen),
       country: `'US'`,
