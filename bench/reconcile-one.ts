@@ -1,4 +1,4 @@
-/** One side of `bench/reconcile.ts`: prints its seconds, CPU and peak memory. */
+/** One side of `bench/reconcile.ts`: prints what it took as JSON. */
 
 import { DuckDBInstance } from '@duckdb/node-api';
 import { asObjects, readFiles } from '../archive/manifest.ts';
@@ -11,37 +11,58 @@ import { silentLogger } from '../platform/log.ts';
 import { openPool, type Pool } from '../platform/postgres.ts';
 import { openLocalStorage, type Storage } from '../platform/storage.ts';
 
+export type SideName = 'plain' | 'whence' | 'dirty';
+
+/** What a side took, from the first query on: the start of the process is left out. */
+export interface Side {
+  plays: number;
+  seconds: number;
+  /** Seconds of the process, Postgres's not included. */
+  cpu: number;
+  peakMb: number;
+  laps: string[];
+}
+
 const [, , what, databaseUrl, dataDir, scratch] = process.argv;
 const DAY = '2025-11-24';
 const pool = await openPool({ databaseUrl, applicationName: 'bench', log: silentLogger() });
 const storage = await openLocalStorage(dataDir);
 const begun = performance.now();
+const begunCpu = process.cpuUsage();
 const laps: string[] = [];
 let last = begun;
-let lastCpu = process.cpuUsage();
+let lastCpu = begunCpu;
+const secondsOf = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
+const peakMb = () => Math.round(process.resourceUsage().maxRSS / 1000);
+/** Tells of a part that is over, with the peak until then. */
 function lap(name: string): void {
   const now = performance.now();
-  const { user, system } = process.cpuUsage(lastCpu);
-  laps.push(`${name} ${((now - last) / 1000).toFixed(1)} s (CPU ${((user + system) / 1e6).toFixed(1)})`);
+  const cpu = secondsOf(process.cpuUsage(lastCpu));
+  laps.push(`${name} ${((now - last) / 1000).toFixed(1)} s (CPU ${cpu.toFixed(1)}, ${peakMb()} MB)`);
   last = now;
   lastCpu = process.cpuUsage();
 }
 const plays = what === 'plain' ? await plain(pool, storage) : await reconcile(what === 'dirty' ? [] : [DAY]);
-const seconds = (performance.now() - begun) / 1000;
-const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
-console.log(
-  `${what.padEnd(7)} ${plays.toLocaleString('en')} plays in ${seconds.toFixed(1)} s, CPU ${((userCPUTime + systemCPUTime) / 1e6).toFixed(1)} s, ` +
-    `peak ${Math.round(maxRSS / 1000)} MB (${laps.join(', ')})`,
-);
+const side: Side = {
+  plays,
+  seconds: (performance.now() - begun) / 1000,
+  cpu: secondsOf(process.cpuUsage(begunCpu)),
+  peakMb: peakMb(),
+  laps,
+};
+console.log(JSON.stringify(side));
 await pool.end();
 
 async function reconcile(days: string[]): Promise<number> {
   const deps = { pool, storage, policy: defaultPolicy, log: silentLogger(), scratch };
   const { attempt, units } = await beginAttempt(deps, { days, cause: 'bench', actor: 'bench', owner: 'bench' });
   lap('begin');
-  for (let unit = 0; unit < units; unit++)
-    await computeUnit(deps, attempt, unit, { onStep: (step) => lap(`before ${step}`) });
-  const { plays, playsChanged } = await commitAttempt(deps, attempt, { onStep: (step) => lap(`until ${step}`) });
+  for (let unit = 0; unit < units; unit++) {
+    await computeUnit(deps, attempt, unit);
+    lap(`unit ${unit}`);
+  }
+  const { plays, playsChanged } = await commitAttempt(deps, attempt);
+  lap('commit');
   return days.length === 0 ? playsChanged : plays;
 }
 
