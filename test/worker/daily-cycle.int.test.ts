@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { applySchedule, SCHEDULE_ID } from '../../cli/schedule.ts';
 import { rollback } from '../../batch/rollback.ts';
@@ -13,12 +14,18 @@ const AT_ONE = { hour: 1, minute: 0 };
 let temporal: TemporalGround;
 let little: LittleWorld;
 let worker: RunningWorker;
+/** Why housekeeping fails; null where it does not. */
+let fault: string | null = null;
 beforeAll(async () => {
   temporal = await openTemporalGround();
   little = await archivedWorld(temporal.ground);
-  worker = await temporal.startWorker(little);
+  const fail = () => {
+    if (fault !== null) throw ApplicationFailure.nonRetryable(fault);
+  };
+  worker = await temporal.startWorker(little, { steps: { prune: fail, compact: fail } });
 });
 beforeEach(async () => {
+  fault = null;
   little = await archivedWorld(temporal.ground);
 });
 afterAll(async () => {
@@ -61,6 +68,27 @@ test('started by hand it takes yesterday, as far as the archive is', async () =>
   expect(outcome).toMatchObject({ day: yesterday, archiveHadPassed: true, reconciled: { plays: 0, version: 1 } });
   expect(outcome).toMatchObject({ pruned: { dryRun: false, versions: { oldestKept: 1 } }, pruneProblem: null });
   expect(outcome).toMatchObject({ compacted: { merged: 0, into: 0 }, compactProblem: null });
+});
+
+test('housekeeping that fails is told of, and no reason to call the day failed', async () => {
+  const { client, taskQueue } = temporal;
+  little = await archivedWorld(temporal.ground, 20, 2, 10);
+  fault = 'the bucket is gone';
+  const outcome = await client.workflow.execute<(input: object) => Promise<DailyCycleOutcome>>('dailyCycle', {
+    workflowId: 'with a fault',
+    taskQueue,
+    args: [{}],
+  });
+  expect(outcome).toMatchObject({ reconciled: { version: 1 }, pruned: null, pruneProblem: fault });
+  expect(outcome).toMatchObject({ compacted: null, compactProblem: fault });
+  expect((await client.workflow.getHandle('with a fault').describe()).status.name).toBe('COMPLETED');
+  fault = null;
+  const after = await client.workflow.execute<(input: object) => Promise<DailyCycleOutcome>>('dailyCycle', {
+    workflowId: 'without',
+    taskQueue,
+    args: [{}],
+  });
+  expect(after).toMatchObject({ pruneProblem: null, compacted: { merged: 15, into: 2 }, compactProblem: null });
 });
 
 test('a backfill of the schedule over past days does just those, in order', async () => {

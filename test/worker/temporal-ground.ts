@@ -81,11 +81,13 @@ export async function openTemporalGround(): Promise<TemporalGround> {
   };
 }
 
-/** A row, and a play of it an hour later, for so many profiles; all archived, on so many days, `DAY` the first. */
-export async function archivedWorld(ground: Ground, profiles = 20, days = 2): Promise<LittleWorld> {
+/** A row, and a play of it an hour later, for so many profiles; all archived, on so many days, `DAY` the first, in files of so many records. */
+export async function archivedWorld(ground: Ground, profiles = 20, days = 2, ofFile = Infinity): Promise<LittleWorld> {
   const little = await LittleWorld.create(ground, smallLog(profiles, days));
   for (const { topic, partition } of little.places) {
-    await little.archive(topic, partition, Infinity);
+    while (little.archivedTo(topic, partition) < little.recordsOf(topic, partition).length) {
+      await little.archive(topic, partition, ofFile);
+    }
     await little.fallQuiet(topic, partition);
   }
   for (const partition of little.partitions) await little.stream(partition, Infinity);
