@@ -39,9 +39,12 @@ export async function recordCorrections(deps: BatchDeps): Promise<CorrectionsSum
     await writeCorrections(client, head.version, causes);
     await client.query(
       `insert into whence.batch_uncompared (version, play_id)
-       select $1, b.play_id from whence.batch_now b
-       where not b.at_edge
-         and not exists (select from whence.served_plays p where p.play_id = b.play_id and p.layer = 'batch')
+       select distinct $1::bigint, b.play_id
+       from whence.batch_head h cross join whence.speed_now s
+       join whence.batch_now b on b.profile_id = s.profile_id and b.work_id = s.work_id
+         and b.started_at <= s.ended_at + h.stitching_gap and b.ended_at >= s.started_at - h.stitching_gap
+       -- Open for no other reason than what the speed layer has read.
+       where s.uncovered and not b.at_edge
        on conflict do nothing`,
       [head.version],
     );

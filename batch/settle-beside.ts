@@ -5,25 +5,26 @@ import {
   type KeyShare,
   moveDaily,
   sharesByKey,
+  sharesByKeyIn,
   sumShares,
 } from '../merge/daily.ts';
 import { settleDiscoveries } from '../merge/discoveries.ts';
+import { gatherServed } from '../merge/gather-served.ts';
 import { areMany, type KeySet, keySetOf } from '../merge/keys.ts';
 import { ownMerge } from '../merge/locks.ts';
-import { beginNoting, endNoting, takeNoted } from '../merge/noting.ts';
+import { beginNoting, countNoted, endNoting, takeNoted } from '../merge/noting.ts';
 import { openBeside, type Pool, type Queryable } from '../platform/postgres.ts';
 
-/** So many noted keys are looked at in one go. */
-const KEYS_A_ROUND = 5_000;
+/** So many notes are looked at in one go. */
+const NOTES_IN_ONE_GO = 5_000;
 /** With so few of them left, the speed layer can wait for the rest. */
 const FEW = 100;
-/** Where it always changes more than that in the time of a round, it waits for the rest of them all the same. */
-const ROUNDS = 50;
 
 type Beside = Awaited<ReturnType<typeof openBeside>>;
 
 const BEFORE = 'shares_before';
 const AFTER = 'shares_after';
+const SERVED = 'served_after';
 
 /**
  * Settles what a commit changes while the speed layer goes on with its own, which it notes. Discoveries and shares of the rollup
@@ -67,14 +68,22 @@ export class SettlingBeside {
 
   /** To be called before anything of the version is written. */
   async keepBefore(affected: KeySet): Promise<void> {
-    await this.#keep(BEFORE, affected, -1);
+    await this.#keep(BEFORE, sharesByKey(affected), -1);
   }
 
   /** To be called when all of the version is written. */
   async settle(affected: KeySet): Promise<void> {
-    await settleDiscoveries(this.#client, affected, 'batch');
-    await this.#keep(AFTER, affected, 1);
-    for (let round = 0; round < ROUNDS; round++) if ((await this.#catchUp()) <= FEW) return;
+    await gatherServed(this.#client, SERVED, affected);
+    await settleDiscoveries(this.#client, affected, 'batch', `${SERVED} p`);
+    await this.#keep(AFTER, sharesByKeyIn(SERVED), 1);
+    // Each round is as long as the one before took to be noted: they become shorter, or the speed layer is the faster one and has to
+    // wait.
+    for (let last = Infinity; ;) {
+      const left = await countNoted(this.#beside);
+      if (left <= FEW || left >= last) return;
+      for (let done = 0, taken = 1; done < left && taken > 0; done += taken) taken = await this.#catchUp();
+      last = left;
+    }
   }
 
   /** From here on the speed layer's commits wait for this transaction. Readers never wait. */
@@ -84,17 +93,17 @@ export class SettlingBeside {
     await moveDaily(this.#client, BATCH_WRITER, this.#move);
   }
 
-  async #keep(table: string, keys: KeySet, sign: 1 | -1): Promise<void> {
-    await this.#client.query(`create temp table ${table} on commit drop as ${sharesByKey(keys)}`);
+  async #keep(table: string, shares: string, sign: 1 | -1): Promise<void> {
+    await this.#client.query(`create temp table ${table} on commit drop as ${shares}`);
     await this.#client.query(`create index on ${table} (profile_id, work_id)`);
-    await this.#client.query(`analyze ${table}`);
+    await this.#client.query(`analyze ${table} (profile_id, work_id)`);
     this.#move.add(await sumShares(this.#client, table), sign);
   }
 
-  /** @returns how many keys had been noted */
+  /** @returns how many notes were taken */
   async #catchUp(): Promise<number> {
-    const noted = await takeNoted(this.#beside, KEYS_A_ROUND);
-    if (noted.length === 0) return 0;
+    const { notes, keys: noted } = await takeNoted(this.#beside, NOTES_IN_ONE_GO);
+    if (notes === 0) return 0;
     const keys = keySetOf(noted, await areMany(this.#client, noted.length));
     const before = await this.#beside.query<KeyShare>(sharesByKey(keys), [...keys.parameters]);
     this.#move.add(await this.#forget(BEFORE, keys), 1).add(before.rows, -1);
@@ -107,7 +116,7 @@ export class SettlingBeside {
       ...keys.parameters,
     ]);
     this.#move.add(after.rows, 1);
-    return noted.length;
+    return notes;
   }
 
   async #forget(table: string, keys: KeySet): Promise<DailyShare[]> {

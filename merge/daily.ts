@@ -37,9 +37,33 @@ export async function dailyShares(database: Queryable, keys: KeySet): Promise<Da
 
 /** The same by key, as a query. */
 export function sharesByKey(keys: KeySet): string {
+  return sharesByKeyOf(playsOfKeys(keys, 'plays'));
+}
+
+/** What of a served play is needed for its shares. */
+export const SHARED_BY = [
+  ['profile_id', 'work_id', 'play_id', 'day', 'layer', 'country', 'started_at'],
+  ['qualified', 'watched_ms', 'own_surface', 'own_row_type'],
+].flat();
+
+/** The same of served plays that somebody has ready in a table, with their discoveries as the view `plays` has them. */
+export function sharesByKeyIn(served: string): string {
+  return sharesByKeyOf(`(
+    select o.*, coalesce(d.play_id = o.play_id, false) as is_discovery,
+      case when d.play_id is null then o.own_surface else d.sod_surface end as sod_surface,
+      case when d.play_id is null then o.own_row_type else d.sod_row_type end as sod_row_type
+    from ${served} o
+    left join lateral (
+      select k.* from whence.key_discoveries k where k.profile_id = o.profile_id and k.work_id = o.work_id
+      order by k.settled desc, k.by_batch limit 1
+    ) d on d.play_id is not null and d.discovered_at <= o.started_at
+  ) p`);
+}
+
+function sharesByKeyOf(plays: string): string {
   return `
     select p.profile_id, p.work_id, p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, ${SHARE}
-    from ${playsOfKeys(keys, 'plays')}
+    from ${plays}
     group by 1, 2, 3, 4, 5, 6, 7`;
 }
 

@@ -5,19 +5,29 @@ const SOURCE = ['surface', 'class', 'row_type', 'row_id', 'row_rank', 'position'
 const COLUMNS = ['play_id', 'discovered_at', ...SOURCE.map((name) => `sod_${name}`), 'assisted', 'layer'];
 const OF_PLAY = ['play_id', 'started_at', ...SOURCE.map((name) => `own_${name}`), 'own_assisted', 'layer'];
 
+/** What of a served play is needed to settle its key. */
+export const SETTLED_BY = ['profile_id', 'work_id', 'qualified', ...OF_PLAY];
+
 /** Whose rows: each layer writes its own, so that none waits for the other. */
 export type Settler = 'speed' | 'batch';
 
 /**
  * Makes the earliest qualified play of each key, of those that are served, its discovery; keys without one have none. Whoever
  * changes what is served calls it in the same transaction. What is said already, by whichever layer, is not said again.
+ *
+ * @param served their served plays as `p`, where somebody has them ready
  */
-export async function settleDiscoveries(database: Queryable, keys: KeySet, settler: Settler): Promise<void> {
+export async function settleDiscoveries(
+  database: Queryable,
+  keys: KeySet,
+  settler: Settler,
+  served = playsOfKeys(keys, 'served_plays'),
+): Promise<void> {
   const mine = settler === 'batch';
   await database.query(
     `with found as (
        select distinct on (p.profile_id, p.work_id) p.profile_id, p.work_id, ${OF_PLAY.map((name) => `p.${name}`).join(', ')}
-       from ${playsOfKeys(keys, 'served_plays')}
+       from ${served}
        where p.qualified
        order by p.profile_id, p.work_id, p.started_at
      ), changed as (

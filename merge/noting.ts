@@ -29,17 +29,23 @@ export async function noteKeys(database: Queryable, keys: KeySet): Promise<void>
   );
 }
 
-/** Takes so many of the keys that were noted. What is changed after that is noted again. */
+/** How often keys were noted that were not taken yet. */
+export async function countNoted(database: Queryable): Promise<number> {
+  const { rows } = await database.query<{ notes: number }>('select count(*) as notes from whence.noted_keys');
+  return rows[0].notes;
+}
+
+/** Takes so many of the notes. A key that is changed after that is noted again. */
 export async function takeNoted(
   database: Queryable,
   atMost: number,
-): Promise<{ profile_id: string; work_id: string }[]> {
-  const { rows } = await database.query<{ profile_id: string; work_id: string }>(
+): Promise<{ notes: number; keys: { profile_id: string; work_id: string }[] }> {
+  const { rows } = await database.query<{ profile_id: string; work_id: string; notes: number }>(
     `with taken as (
        delete from whence.noted_keys where ctid = any (array(select ctid from whence.noted_keys limit $1))
        returning profile_id, work_id
-     ) select distinct profile_id, work_id from taken`,
+     ) select profile_id, work_id, count(*) as notes from taken group by profile_id, work_id`,
     [atMost],
   );
-  return rows;
+  return { notes: rows.reduce((sum, { notes }) => sum + notes, 0), keys: rows };
 }

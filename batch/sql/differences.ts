@@ -34,7 +34,7 @@ export async function findDifferences(database: Queryable, since: number, days: 
     `create temp table begun on commit drop as
      select b.*, ${said('b')} as said
      from whence.batch_plays b
-     join whence.served_plays p on p.play_id = b.play_id and p.layer = 'batch'
+     join whence.served_of_batch p on p.play_id = b.play_id
      -- Of a settled day the speed layer's plays are gone: nothing can be compared.
      where b.to_version is null and not exists (
        select from whence.settled_days e where e.day between b.day and (b.ended_at at time zone 'UTC')::date
@@ -87,7 +87,7 @@ export async function findDifferences(database: Queryable, since: number, days: 
          where b.to_version is null and b.profile_id = s.profile_id and b.work_id = s.work_id
            and b.started_at <= s.ended_at and b.ended_at >= s.started_at
        )
-       and not exists (select from whence.served_plays p where p.play_id = s.play_id and p.layer = 'speed')
+       and not exists (select from whence.served_of_speed p where p.play_id = s.play_id)
        and not exists (select from whence.corrections c where c.play_id = s.play_id and c.batch is null)`,
   );
 }

@@ -1,6 +1,7 @@
+import { areMany } from '../../merge/keys.ts';
 import type { Queryable } from '../../platform/postgres.ts';
-import { createAffectedKeys, hasUncoveredDay, willBeUncovered } from './changes.ts';
-import { analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
+import { createAffectedKeys, findMoved, hasUncoveredDay, KEYS_OF_MOVED_SPEED_PLAYS } from './changes.ts';
+import { ANALYZED_FROM, analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
 
 /**
  * Holds the current plays and days against those of another version. Afterwards `adding` has the plays that come back, `closing`
@@ -35,8 +36,10 @@ export async function findReturning(database: Queryable, version: number): Promi
 /**
  * Finds the keys of whose plays others may be served after a rollback, into `affected_keys`: those of changed plays, of batch plays
  * that are open now or will be, and of speed plays that are covered now and will not be, or the other way round.
+ *
+ * @returns whether they are many, against the plays there are
  */
-export async function findKeysOfRollback(database: Queryable, version: number, finalAfterMs: number): Promise<void> {
+export async function findKeysOfRollback(database: Queryable, version: number, finalAfterMs: number): Promise<boolean> {
   await database.query(
     `create temp table next_horizons on commit drop as
      select topic, partition, next
@@ -44,8 +47,9 @@ export async function findKeysOfRollback(database: Queryable, version: number, f
      where v.version = $1`,
     [version],
   );
+  await findMoved(database);
   await createAffectedKeys(database);
-  await database.query(
+  const { rowCount: keys } = await database.query(
     `insert into affected_keys
      select profile_id, work_id from adding
      union
@@ -56,11 +60,11 @@ export async function findKeysOfRollback(database: Queryable, version: number, f
        select v.watermark - make_interval(secs => $2) from whence.batch_versions v where v.version = $1
      )
      union
-     select s.profile_id, s.work_id from whence.speed_now s
-     where s.uncovered <> ${willBeUncovered('s')}`,
+     ${KEYS_OF_MOVED_SPEED_PLAYS}`,
     [version, finalAfterMs / 1000],
   );
   await database.query('analyze affected_keys');
+  return areMany(database, keys ?? 0);
 }
 
 /** Ends what is not of the version and brings back what is. @returns how many plays and days changed */
@@ -77,6 +81,7 @@ export async function writeReturn(database: Queryable, number: number): Promise<
     `insert into whence.batch_plays (from_version, ${columns}) select $1::bigint, ${columns} from adding`,
     [number],
   );
+  if (changed[0].n > ANALYZED_FROM) await analyzePlays(database, 'whence.batch_plays', ['from_version', 'to_version']);
   const { rowCount: ended } = await database.query(
     `update whence.batch_days d set to_version = $1
      where d.to_version is null

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../platform/postgres.ts';
 import type { CommittingAttempt } from '../commit-attempt.ts';
-import { analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
+import { ANALYZED_FROM, analyzePlays, PLAY_COLUMNS } from './play-columns.ts';
 
 export async function addVersion(
   database: Queryable,
@@ -14,9 +14,6 @@ export async function addVersion(
     [version, parent, cause, actor, JSON.stringify(positions), watermark, copies, dirty_keys],
   );
 }
-
-/** So few changed plays make no other plan. */
-const ANALYZED_FROM = 500;
 
 /** Ends the plays of `closing` and begins those of `adding`. @returns how many plays are others now */
 export async function writeChanges(database: Queryable, version: number): Promise<number> {
