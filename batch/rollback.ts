@@ -1,11 +1,10 @@
 import { compilePolicy, type PolicySource } from '../attribution/policy.ts';
-import { BATCH_WRITER, DailyMove, dailyShares, moveDaily } from '../merge/daily.ts';
-import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetIn } from '../merge/keys.ts';
-import { ownCommit, ownMerge } from '../merge/locks.ts';
+import { ownCommit } from '../merge/locks.ts';
 import { type Queryable, withTransaction } from '../platform/postgres.ts';
 import type { BatchDeps } from './advance.ts';
 import { BatchRequestError } from './errors.ts';
+import { SettlingBeside } from './settle-beside.ts';
 import { nextNumber } from './sql/next-number.ts';
 import { findKeysOfRollback, findReturning, holdHead, markUndone, writeReturn } from './sql/rollback.ts';
 
@@ -39,7 +38,8 @@ interface Head {
 
 /**
  * Makes a version that is kept current, older or newer, and holds it: nothing is committed over it before `release`. Plays, days,
- * horizons, discoveries, rollup and corrections are those of that version, in one transaction. Done again, it gives the same summary.
+ * horizons, discoveries, rollup and corrections are those of that version, in one transaction, beside the speed layer's commits.
+ * Done again, it gives the same summary.
  *
  * @throws BatchRequestError where there is no such version, or it was removed
  */
@@ -58,27 +58,25 @@ export async function rollback(
     const { stitchingGap, allowedLateness } = await rulesOf(client, version);
     const finalAfter = stitchingGap + allowedLateness;
     await findReturning(client, version);
-    // The speed layer's commits wait from here on.
-    await ownMerge(client);
-    await findKeysOfRollback(client, version, finalAfter);
-    const affected = keySetIn('affected_keys', true);
-    const before = await dailyShares(client, affected);
-    const number = await nextNumber(client);
-    const changed = await writeReturn(client, number);
-    await holdHead(client, version, number, stitchingGap, finalAfter);
-    await onStep('written');
-    await settleDiscoveries(client, affected, 'batch');
-    const move = new DailyMove().add(before, -1).add(await dailyShares(client, affected), 1);
-    await moveDaily(client, BATCH_WRITER, move);
-    await markUndone(client, version);
-    await endHold(client, actor);
-    await client.query(
-      `insert into whence.rollbacks (number, actor, from_version, to_version, plays_changed, days_changed)
-       values ($1, $2, $3, $4, $5, $6)`,
-      [number, actor, head.version, version, changed.plays, changed.days],
-    );
-    await onStep('settled');
-    return { version, from: head.version, playsChanged: changed.plays, daysChanged: changed.days, heldBy: actor };
+    return SettlingBeside.during(pool, client, async (settling) => {
+      const affected = keySetIn('affected_keys', await findKeysOfRollback(client, version, finalAfter));
+      await settling.keepBefore(affected);
+      const number = await nextNumber(client);
+      const changed = await writeReturn(client, number);
+      await holdHead(client, version, number, stitchingGap, finalAfter);
+      await markUndone(client, version);
+      await endHold(client, actor);
+      await client.query(
+        `insert into whence.rollbacks (number, actor, from_version, to_version, plays_changed, days_changed)
+         values ($1, $2, $3, $4, $5, $6)`,
+        [number, actor, head.version, version, changed.plays, changed.days],
+      );
+      await onStep('written');
+      await settling.settle(affected);
+      await onStep('settled');
+      await settling.finish();
+      return { version, from: head.version, playsChanged: changed.plays, daysChanged: changed.days, heldBy: actor };
+    });
   });
   await onStep('rolled back');
   return summary;

@@ -36,6 +36,7 @@ afterAll(() => ground.stop());
 const seen = {
   races: 0,
   streamedBeside: 0,
+  streamedBesideRollback: 0,
   openPlays: 0,
   holes: 0,
   dirtyKeys: 0,
@@ -212,7 +213,11 @@ class FailAudit extends Step {
 }
 
 class Rollback extends Step {
-  constructor(readonly to: number) {
+  constructor(
+    readonly to: number,
+    readonly partition: number,
+    readonly records: number,
+  ) {
     super();
   }
 
@@ -222,14 +227,22 @@ class Rollback extends Step {
     );
     if (rows.length === 0) return;
     const { version } = pick(rows, this.to);
-    await rollback(little.deps, version, 'test');
+    await rollback(little.deps, version, 'test', {
+      onStep: async (step) => {
+        if (step === 'rolled back') return;
+        const before = little.streamed.length;
+        await little.stream(pick(little.partitions, this.partition), this.records);
+        if (step !== 'begun' && little.streamed.length > before) seen.streamedBesideRollback++;
+        await checkReader(little);
+      },
+    });
     await expect(little.reconcile(little.days[0])).rejects.toThrow(VersionHeldError);
     seen.rollbacks++;
     seen.refused++;
     seen.corrections += (await recordCorrections(little.deps)).corrections ?? 0;
   }
 
-  override toString = () => `roll back to version #${this.to}`;
+  override toString = () => `roll back to version #${this.to} beside ${this.records} of partition #${this.partition}`;
 }
 
 class Release extends Step {
@@ -380,7 +393,9 @@ const commands = fc.commands(
       .record({ day: small, partition: small, records: fc.integer({ min: 1, max: 3 }) })
       .map((r) => new ReconcileBeside(r.day, r.partition, r.records)),
     fc.record({ day: small, other: small }).map((race) => new Race(race.day, race.other)),
-    small.map((to) => new Rollback(to)),
+    fc
+      .record({ to: small, partition: small, records: fc.nat(3) })
+      .map((r) => new Rollback(r.to, r.partition, r.records)),
     fc.constant(new Release()),
     fc.constant(new Prune()),
     small.map((place) => new Compact(place)),

@@ -146,6 +146,38 @@ test.each<RollbackStep>(['begun', 'written', 'settled', 'rolled back'])(
   },
 );
 
+test('the speed layer commits between the steps of a rollback, and what it says is served', async () => {
+  little = await LittleWorld.create(ground, log);
+  const [early, middle] = [18, onTime.length - 9];
+  await little.stream(0, middle);
+  await little.archive('events', 0, early);
+  await little.reconcile(DAY);
+  await little.archive('events', 0, middle - early);
+  await little.reconcile(DAY, NEXT);
+  const streamed: number[] = [];
+  await rollback(little.deps, 1, 'ann', {
+    onStep: async (step) => {
+      if (step === 'rolled back') return;
+      // It would wait for a rollback that waits for this.
+      await little.stream(0, 3);
+      streamed.push(little.streamed.length);
+      await expectRollup(ground.pool);
+    },
+  });
+  expect(streamed).toEqual([3, 6, 9].map((more) => middle + more));
+  await expectRollup(ground.pool);
+  const { rows } = await ground.pool.query<{ n: number }>(
+    'select count(*) as n from whence.plays p where is_discovery <> (play_id in (select play_id from whence.discoveries))',
+  );
+  expect(rows[0].n).toBe(0);
+  // Nothing is late among these, and nothing is far apart: both layers say the same of them.
+  await expectServed(ground.pool, log.slice(0, onTime.length), 'speed');
+  await release(little.deps, 'ann');
+  await little.finish();
+  await expectRollup(ground.pool);
+  await expectServed(ground.pool, log, 'batch');
+});
+
 test('a version that is none is refused, with those that there are', async () => {
   await expect(rollback(little.deps, 7, 'ann')).rejects.toThrow(BatchRequestError);
   await expect(rollback(little.deps, 7, 'ann')).rejects.toThrow(
