@@ -3,7 +3,7 @@ import { ACTIONS, KINDS, MAX_ID, MAX_TEXT, PROFILE_TYPES } from './events.ts';
 import { hashOf } from './facts/bytes.ts';
 import { TEXT, type EventFields, type Text } from './facts/event-fields.ts';
 import { CLOSE, COLON, COMMA, Expected, FALSE, JsonCursor, NULL, OPEN, QUOTE, TRUE } from './json-cursor.ts';
-import { MAX_TIME, parseIsoTime } from './time.ts';
+import { MAX_TIME, parseIsoTime, plainIsoTime } from './time.ts';
 import { FUTURE_TOLERANCE_MS, MAX_INT32 } from './validate.ts';
 
 /** Where a record's value stands. */
@@ -284,7 +284,8 @@ function readTime(): number {
   if (cursor.peek() === QUOTE) {
     const begin = cursor.at + 1;
     if (!cursor.skipText()) return -1;
-    time = parseIsoTime(cursor.bytes.toString('latin1', begin, cursor.at - 1));
+    const end = cursor.at - 1;
+    time = plainIsoTime(cursor.bytes, begin, end) ?? parseIsoTime(cursor.bytes.toString('latin1', begin, end));
   } else {
     time = cursor.readNumber();
   }

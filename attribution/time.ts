@@ -34,6 +34,30 @@ export function parseIsoTime(text: string): number | null {
   return sign === '-' ? local + offset : local - offset;
 }
 
+/** `2025-11-24T16:00:00.123Z`: at which places its numbers stand. */
+const PLAIN_ISO = Buffer.from('0000-00-00T00:00:00.000Z');
+const ZERO = 0x30;
+
+/**
+ * The same of a text as bytes where it is written as most are, in UTC with milliseconds, on a day that every month has; null
+ * where it is anything else.
+ */
+export function plainIsoTime(bytes: Uint8Array, begin: number, end: number): number | null {
+  if (end - begin !== PLAIN_ISO.length) return null;
+  for (let i = 0; i < PLAIN_ISO.length; i++) {
+    const byte = bytes[begin + i];
+    if (PLAIN_ISO[i] === ZERO ? byte < ZERO || byte > 0x39 : byte !== PLAIN_ISO[i]) return null;
+  }
+  const two = (at: number) => (bytes[begin + at] - ZERO) * 10 + bytes[begin + at + 1] - ZERO;
+  const [month, day, hour, minute, second] = [two(5), two(8), two(11), two(14), two(17)];
+  if (month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59) return null;
+  const milliseconds = (bytes[begin + 20] - ZERO) * 100 + two(21);
+  const year = two(0) * 100 + two(2);
+  // The first century is another to `Date.UTC`.
+  if (year < 100) return null;
+  return Date.UTC(year, month - 1, day, hour, minute, second, milliseconds);
+}
+
 /** The UTC date of a time, as `YYYY-MM-DD`. */
 export function utcDay(time: number): string {
   const iso = new Date(time).toISOString();

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { KafkaMessage } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
+import { hashOfView } from '../attribution/facts/bytes.ts';
 import { EventFields } from '../attribution/facts/event-fields.ts';
 import { FactStore, type FactsCut } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
@@ -193,8 +193,8 @@ export class TaskState {
       const begun = this.#store.chunksBegun;
       const late = clock.isLate(eventTime, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
-      const payload = crc32(message.value ?? '');
-      const observed = this.#store.observeFields(this.#fields, topic, clock.now, late || known, payload, offset);
+      const checksum = value === null ? 0 : hashOfView(value.view, value.begin, value.end);
+      const observed = this.#store.observeFields(this.#fields, topic, clock.now, late || known, checksum, offset);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
       clock.advance(eventTime);
       if (!committed) {

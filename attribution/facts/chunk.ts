@@ -29,7 +29,7 @@ export class Chunk {
   previous = new Int32Array(1024);
   textAt = new Uint32Array(1024);
   hash = new Int32Array(1024);
-  bytes = new Uint8Array(64 * 1024);
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
   /** Places of records in whose stead one that was read later counts. */
   readonly shadowed = new Set<number>();
   #used = 0;
@@ -64,10 +64,23 @@ export class Chunk {
     if (bytes > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, bytes);
   }
 
-  /** Appends a record with its bytes, the first `length` of those given; returns its place. */
+  /** Copies the bytes of the next record behind those of the others; to be appended. @returns where they end */
+  copy(record: Uint8Array): number {
+    const end = this.#used + record.length;
+    if (end > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, Math.max(this.bytes.length * 2, end));
+    this.bytes.set(record, this.#used);
+    return end;
+  }
+
+  /**
+   * Appends a record whose bytes were written behind those of the others. @returns its place
+   *
+   * @param bytes those of the chunk, or larger ones with the same in them, which are the chunk's from now on
+   * @param end of the record in them
+   */
   append(
-    bytes: Uint8Array,
-    length: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    end: number,
     time: number,
     clock: number,
     key: number,
@@ -76,11 +89,7 @@ export class Chunk {
   ): number {
     const place = this.count++;
     if (place >= this.time.length) this.#growColumns();
-    const end = this.#used + length;
-    if (end > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, Math.max(this.bytes.length * 2, end));
-    // A view of these few bytes would cost more than copying them.
-    const into = this.bytes;
-    for (let from = 0, at = this.#used; from < length; from++, at++) into[at] = bytes[from];
+    this.bytes = bytes;
     this.time[place] = time;
     this.key[place] = key;
     this.previous[place] = previous;

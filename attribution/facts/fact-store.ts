@@ -70,6 +70,7 @@ export class FactStore {
   readonly #index = new NumberIndex((number) => this.#chunks.findUnswept(number).hash[number % CHUNK_RECORDS]);
   readonly #candidates: number[] = [];
   readonly #fields = new EventFields();
+  /** Writes each record to where it stands, behind those of the open chunk. */
   readonly #writer = new ByteWriter();
   readonly #reader = new ByteReader();
 
@@ -118,15 +119,16 @@ export class FactStore {
     if (this.#chunks.unswept) this.sweep(SWEPT_A_RECORD);
     const writer = this.#writer;
     const { bytes, begin, end, eventTime } = event;
-    writer.reset();
+    const clockAfter = Math.max(clock, eventTime);
+    const chunk = this.#chunks.open(clockAfter);
+    writer.open(chunk.bytes, chunk.used);
     writer.span(bytes, begin[TEXT.eventId], end[TEXT.eventId]);
-    const idLength = writer.length;
+    const idEnd = writer.length;
     const profile = this.profiles.acquireBytes(bytes, begin[TEXT.profileId], end[TEXT.profileId]);
     const playbackFlag = event.isPlayback ? PLAYBACK_FLAG : 0;
-    const hash = identityHash(writer.bytes, idLength, profile, playbackFlag);
-    const known = this.#findCopies(hash, profile, playbackFlag, eventTime, source, clock);
+    const hash = identityHash(writer.bytes, chunk.used, idEnd, profile, playbackFlag);
+    const known = this.#findCopies(hash, chunk.used, profile, playbackFlag, eventTime, source, clock);
 
-    const clockAfter = Math.max(clock, eventTime);
     const flagsAt = writer.length;
     writer.byte(playbackFlag | (late ? LATE_FLAG : 0));
     writer.varint(source);
@@ -141,21 +143,21 @@ export class FactStore {
       // The copy is remembered too: whether a record is a copy then depends on the last 24 hours of its log alone.
       writer.bytes[flagsAt] |= LATE_FLAG;
       writer.patchUint32(checksumEnd - CHECKSUM_BYTES, counting);
-      this.#append(event, clockAfter, profile, hash, false);
+      this.#append(chunk, event, clockAfter, profile, hash, false);
       return { outcome: 'duplicate', conflict: counting !== checksum, ...NOTHING_CHANGED };
     }
     if (late) {
-      this.#append(event, clockAfter, profile, hash, false);
+      this.#append(chunk, event, clockAfter, profile, hash, false);
       return { outcome: 'late', conflict: false, ...NOTHING_CHANGED };
     }
     const outcome = event.isExcluded ? 'excluded' : 'applied';
     if (known.shadowed) {
       writer.bytes[flagsAt] |= SHADOWED_FLAG;
-      this.#append(event, clockAfter, profile, hash, false);
+      this.#append(chunk, event, clockAfter, profile, hash, false);
       return { outcome, conflict: false, ...NOTHING_CHANGED };
     }
     const lost = known.shadows.length > 0 ? known.shadows.map((number) => this.#shadow(number)) : NO_FACTS;
-    return { outcome, conflict: false, key: this.#append(event, clockAfter, profile, hash, true), lost };
+    return { outcome, conflict: false, key: this.#append(chunk, event, clockAfter, profile, hash, true), lost };
   }
 
   /** The key of a profile and a work, -1 where no record names it. */
@@ -295,8 +297,9 @@ export class FactStore {
     const isPlayback = (flags & PLAYBACK_FLAG) !== 0;
     const linked = (flags & (LATE_FLAG | SHADOWED_FLAG)) === 0;
     const profile = this.keys.profile[key];
-    const hash = identityHash(bytes, idLength, profile, flags & PLAYBACK_FLAG);
-    const place = chunk.append(bytes, bytes.length, time, clock, key, linked ? this.keys.head[key] : -1, hash);
+    const hash = identityHash(bytes, 0, idLength, profile, flags & PLAYBACK_FLAG);
+    const end = chunk.copy(bytes);
+    const place = chunk.append(chunk.bytes, end, time, clock, key, linked ? this.keys.head[key] : -1, hash);
     this.#index.add(hash, chunk.serial * CHUNK_RECORDS + place);
     if (linked) this.#link(key, chunk, place, isPlayback);
     this.keys.uses[key]++;
@@ -332,8 +335,8 @@ export class FactStore {
     return { key: chunk.key[place], eventTime: chunk.time[place] };
   }
 
-  #append(event: EventFields, clock: number, profile: number, hash: number, linked: boolean): number {
-    const chunk = this.#chunks.open(clock);
+  /** Appends the record that was written behind those of the chunk. */
+  #append(chunk: Chunk, event: EventFields, clock: number, profile: number, hash: number, linked: boolean): number {
     const key = this.#acquireKey(profile, event);
     const previous = linked ? this.keys.head[key] : -1;
     const { bytes, length } = this.#writer;
@@ -368,12 +371,20 @@ export class FactStore {
   }
 
   /**
-   * Looks up the records of the event whose id stands at the beginning of the writer. A copy in the same source is known
+   * Looks up the records of the event whose id stands at a place of what is being written. A copy in the same source is known
    * by that log's clock. Across sources (which have no common order), and after that, records are the same event where
    * their times are no further apart: so it is never asked of a record whether it is still held, and what was dropped is
    * never missed.
    */
-  #findCopies(hash: number, profile: number, playbackFlag: number, eventTime: number, source: number, clock: number) {
+  #findCopies(
+    hash: number,
+    textAt: number,
+    profile: number,
+    playbackFlag: number,
+    eventTime: number,
+    source: number,
+    clock: number,
+  ) {
     let shadowed = false;
     let shadows = NONE;
     const text = this.#writer.bytes;
@@ -384,7 +395,7 @@ export class FactStore {
       // Dropped, and not swept yet.
       if (chunk === null) continue;
       const place = number % CHUNK_RECORDS;
-      if (chunk.hash[place] !== hash || !sameText(chunk.bytes, chunk.textAt[place], text, 0)) continue;
+      if (chunk.hash[place] !== hash || !sameText(chunk.bytes, chunk.textAt[place], text, textAt)) continue;
       const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(place));
       const flags = reader.byte();
       if (this.keys.profile[chunk.key[place]] !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) continue;
@@ -411,6 +422,6 @@ export class FactStore {
 }
 
 /** Of the written event id, the profile and the type. */
-function identityHash(bytes: Uint8Array, length: number, profile: number, playbackFlag: number): number {
-  return hashOf(bytes, 0, length, Math.imul(profile * 2 + playbackFlag, 0x9e3779b1));
+function identityHash(bytes: Uint8Array, at: number, end: number, profile: number, playbackFlag: number): number {
+  return hashOf(bytes, at, end, Math.imul(profile * 2 + playbackFlag, 0x9e3779b1));
 }

@@ -134,11 +134,15 @@ export class Interner {
 
 function isText(text: string, bytes: Uint8Array, begin: number, end: number): boolean {
   const length = end - begin;
-  // UTF-8 has as many bytes as the string has code units where all are ASCII, and only there.
-  if (text.length !== length)
-    return text === Buffer.from(bytes.buffer, bytes.byteOffset + begin, length).toString('utf8');
-  for (let i = 0; i < length; i++) if (text.charCodeAt(i) !== bytes[begin + i]) return false;
-  return true;
+  // UTF-8 has as many bytes as the string has code units, or more.
+  if (text.length > length) return false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // From the first that is not ASCII on, bytes and code units no longer stand side by side.
+    if (unit > 0x7f) return text === Buffer.from(bytes.buffer, bytes.byteOffset + begin, length).toString('utf8');
+    if (unit !== bytes[begin + i]) return false;
+  }
+  return text.length === length;
 }
 
 function doubled(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ByteReader, ByteWriter, sameText } from '../../attribution/facts/bytes.ts';
+import { ByteReader, ByteWriter, hashOf, hashOfView, sameText } from '../../attribution/facts/bytes.ts';
 import { runs } from './runs.ts';
 
 const uuid = fc.uuid();
@@ -76,10 +76,10 @@ test('what was written in a row is read in a row, wherever it stands', () => {
   );
 });
 
-test('a writer begins anew after a reset', () => {
+test('a writer writes over what stands where it is opened', () => {
   const writer = new ByteWriter();
   writer.text('something long enough to be seen');
-  writer.reset();
+  writer.open(writer.bytes, 0);
   writer.byte(7);
   expect(writer.length).toBe(1);
   expect(writer.bytes[0]).toBe(7);
@@ -204,4 +204,15 @@ describe('texts', () => {
     );
     expect(same).toBeGreaterThan(runs(1_000) / 10);
   });
+});
+
+test('a hash of some bytes is the same by a view of them, wherever they stand', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat({ max: 9 }), (bytes, offset) => {
+      const around = new Uint8Array(bytes.length + 20).fill(7);
+      around.set(bytes, offset);
+      const view = new DataView(around.buffer);
+      expect(hashOfView(view, offset, offset + bytes.length)).toBe(hashOf(bytes, 0, bytes.length) >>> 0);
+    }),
+  );
 });

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LogClock } from '../../attribution/clock.ts';
-import { DAY, HOUR, MAX_TIME, MINUTE, parseIsoTime, SECOND, utcDay } from '../../attribution/time.ts';
+import { DAY, HOUR, MAX_TIME, MINUTE, parseIsoTime, plainIsoTime, SECOND, utcDay } from '../../attribution/time.ts';
 import { runs } from './runs.ts';
 
 const FIRST = Date.parse('0000-01-01T00:00:00Z');
@@ -133,5 +133,32 @@ describe('the clock of a log', () => {
     expect(clock.isLate(DAY - 10 * MINUTE, rules)).toBe(false);
     expect(clock.isLate(DAY - 10 * MINUTE - 1, rules)).toBe(true);
     expect(clock.isLate(DAY, rules)).toBe(false);
+  });
+});
+
+describe('a time as the bytes of a text', () => {
+  const bytesAround = (text: string) => Buffer.from(`"${text}"`, 'latin1');
+
+  test('is read as its text is, wherever it is read at all', () => {
+    const plain = fc.tuple(...date, ...minute, fc.constant(':'), two(60), fc.constantFrom('.123', '.000', '.12a', ''));
+    const texts = fc.oneof(
+      instant.map((time) => new Date(time).toISOString()),
+      plain.map((parts) => `${parts.join('')}Z`),
+      fc.string({ unit: 'binary-ascii', minLength: 24, maxLength: 24 }),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const time = plainIsoTime(bytesAround(text), 1, 1 + text.length);
+        if (time !== null) expect(time).toBe(parseIsoTime(text));
+      }),
+      { numRuns: runs(2_000) },
+    );
+  });
+
+  test('is read where it is in UTC, with milliseconds, of a day that every month has', () => {
+    const read = (text: string) => plainIsoTime(bytesAround(text), 1, 1 + text.length);
+    expect(read('2025-11-24T16:00:00.123Z')).toBe(Date.parse('2025-11-24T16:00:00.123Z'));
+    expect(read('2025-11-30T16:00:00.123Z')).toBeNull();
+    expect(read('2025-11-24T16:00:00Z')).toBeNull();
   });
 });
