@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { abandonAttempt } from '../batch/abandon-attempt.ts';
 import type { AttemptSummary, BatchDeps, CommitSummary, CorrectionsSummary, UnitSummary } from '../batch/advance.ts';
 import { beginAttempt } from '../batch/begin-attempt.ts';
@@ -8,6 +9,7 @@ import { findHold, type Hold } from '../batch/hold.ts';
 import { release, type ReleaseSummary, rollback, type RollbackSummary } from '../batch/rollback.ts';
 import { readSnapshot } from '../batch/snapshot.ts';
 import { measureUnit } from '../batch/backfill/measure-unit.ts';
+import { hasSearchAttributes } from '../platform/search-attributes.ts';
 import { createBackfillActivities } from './backfill-activities.ts';
 import { beating, noting } from './beating.ts';
 import { createDatasetActivities, type DatasetSteps } from './dataset-activities.ts';
@@ -39,6 +41,11 @@ export function createActivities(deps: BatchDeps, steps: ActivitySteps = {}) {
     ...createDatasetActivities(deps, steps),
     ...createBackfillActivities(deps, steps.commit),
     ...createRetentionActivities(deps, steps),
+
+    hasSearchAttributes(): Promise<boolean> {
+      const { client, info } = Context.current();
+      return hasSearchAttributes(client.connection, info.namespace);
+    },
 
     async beginAttempt(asked: { days: string[]; cause: string; owner: string }): Promise<AttemptSummary> {
       return beating(async () => beginAttempt(deps, { ...asked, actor: await findActor() }));

@@ -63,6 +63,21 @@ export async function provideSearchAttributes(
   }
 }
 
+/** Whether the namespace has the search attributes of whence, as they should be; false where the server does not say. */
+export async function hasSearchAttributes(
+  { operatorService }: Pick<Connection | NativeConnection, 'operatorService'>,
+  namespace: string,
+): Promise<boolean> {
+  try {
+    const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
+    return Object.entries(ATTRIBUTES).every(
+      ([name, { type }]) => (customAttributes?.[name] as number | undefined) === type,
+    );
+  } catch {
+    return false;
+  }
+}
+
 function messageOf(error: unknown): string {
   if (typeof error === 'object' && error !== null && 'details' in error && typeof error.details === 'string') {
     return error.details;

@@ -19,7 +19,7 @@ import type { BackfillEstimate, BackfillRequest, PreviewSummary } from '../activ
 import { longActivities } from './activities.ts';
 import { type BackfillProgress, detailsOf, type FailedDay } from './backfill-progress.ts';
 import { failureType, mayBeginAgain, reasonOf } from './failures.ts';
-import { foundByAsWell } from './found-as-well.ts';
+import { beFound, foundByAsWell } from './found-as-well.ts';
 import { inWindow } from './in-window.ts';
 import { dayInput, readInput } from './input.ts';
 import { Stretch } from './stretch.ts';
@@ -168,6 +168,7 @@ class Backfill {
   async run(): Promise<BackfillOutcome> {
     const { carried, ...asked } = readInput('backfill', SHAPE, EXAMPLE, this.#input);
     const request: BackfillRequest = { preview: false, parallel: 2, only: 'all', order: 'oldest', ...asked };
+    await beFound('backfill', request);
     const plan = carried ?? (await this.#do.planBackfill(request));
     this.#backfill = plan.backfill;
     this.#days = plan.days;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { DatasetOutcome } from '../activities/dataset-activities.ts';
 import { longActivities, quick } from './activities.ts';
 import { inWindow } from './in-window.ts';
+import { beFound } from './found-as-well.ts';
 import { dayInput, readInput } from './input.ts';
 
 export interface BuildDatasetInput {
@@ -64,6 +65,7 @@ export async function buildDataset(input: BuildDatasetInput): Promise<DatasetOut
   };
   const long = longActivities();
   const request = readInput('buildDataset', SHAPE, EXAMPLE, input);
+  await beFound('buildDataset', request);
   const { build, units } = await long.beginDataset({ ...request, owner: workflowInfo().workflowId });
   try {
     now({ stage: 'building', shards: units });

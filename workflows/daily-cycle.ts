@@ -20,7 +20,7 @@ import type { CompactSummary, PruneSummary } from '../activities/retention-activ
 import { housekeeping, quick } from './activities.ts';
 import { Advance, type AdvanceProgress } from './advance.ts';
 import { buildDataset, type BuildDatasetInput, DATASET_SHAPE } from './build-dataset.ts';
-import { foundByAsWell, hasAttributes } from './found-as-well.ts';
+import { beFound, foundByAsWell, hasAttributes } from './found-as-well.ts';
 import { DAY as DAY_ATTRIBUTE } from './found-by.ts';
 import { reasonOf } from './failures.ts';
 import { readInput } from './input.ts';
@@ -89,6 +89,7 @@ export async function dailyCycle(input: DailyCycleInput): Promise<DailyCycleOutc
   const { waitMinutes = WAIT_MINUTES, dataset } = readInput('dailyCycle', SHAPE, EXAMPLE, input);
   // A schedule starts all its runs with the same attributes: only the run knows its day.
   if (hasAttributes() && patched('search attributes')) upsertSearchAttributes([{ key: DAY_ATTRIBUTE, value: [day] }]);
+  await beFound('dailyCycle', { day });
   const until = new Date(midnight + SETTLED_AFTER).toISOString();
   const archiveHadPassed = await waitForArchive(until, scheduled ?? null, waitMinutes * MINUTE);
   if (scheduled !== undefined && patched('wait for release')) await waitForRelease();

@@ -2,6 +2,7 @@ import { defineQuery, setHandler } from '@temporalio/workflow';
 import { z } from 'zod';
 import type { PruneSummary } from '../activities/retention-activities.ts';
 import { housekeeping } from './activities.ts';
+import { beFound } from './found-as-well.ts';
 import { readInput } from './input.ts';
 
 export interface PruneInput {
@@ -26,6 +27,7 @@ export async function prune(input: PruneInput): Promise<PruneSummary> {
   const progress: PruneProgress = { stage: 'pruning' };
   setHandler(pruneProgress, () => progress);
   const { dryRun = false } = readInput('prune', SHAPE, { dryRun: true }, input);
+  await beFound('prune', {});
   const done = await housekeeping.prune({ dryRun });
   progress.stage = 'done';
   return done;

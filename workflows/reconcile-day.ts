@@ -1,6 +1,7 @@
 import { defineQuery, setHandler } from '@temporalio/workflow';
 import type { AdvanceOutcome } from '../activities/activities.ts';
 import { Advance, type AdvanceProgress } from './advance.ts';
+import { beFound } from './found-as-well.ts';
 import { dayInput, readInput } from './input.ts';
 
 export interface ReconcileDayInput {
@@ -19,6 +20,7 @@ export async function reconcileDay(input: ReconcileDayInput): Promise<AdvanceOut
   let advance: Advance | null = null;
   setHandler(reconcileDayProgress, () => advance?.progress ?? null);
   const { day } = readInput('reconcileDay', { day: dayInput }, { day: '2026-11-23' }, input);
+  await beFound('reconcileDay', { day });
   advance = new Advance({ days: [day], cause: `reconcile ${day}` });
   return advance.run();
 }

@@ -2,6 +2,7 @@ import { defineQuery, setCurrentDetails, setHandler } from '@temporalio/workflow
 import { z } from 'zod';
 import type { ReleaseSummary, RollbackSummary } from '../activities/activities.ts';
 import { longActivities } from './activities.ts';
+import { beFound } from './found-as-well.ts';
 import { readInput } from './input.ts';
 
 export interface RollbackInput {
@@ -27,6 +28,7 @@ export async function rollback(input: RollbackInput): Promise<RollbackSummary> {
   const progress: RollbackProgress = { stage: 'rolling back' };
   setHandler(rollbackProgress, () => progress);
   const { version } = readInput('rollback', SHAPE, { version: 41 }, input);
+  await beFound('rollback', {});
   const long = longActivities();
   const done = await long.rollback({ version });
   // What was compared together with a later version is compared by itself.
@@ -41,5 +43,6 @@ export async function rollback(input: RollbackInput): Promise<RollbackSummary> {
 export async function release(input: Record<string, never>): Promise<ReleaseSummary> {
   setHandler(rollbackProgress, () => ({ stage: 'done' as const }));
   readInput('release', {}, {}, input);
+  await beFound('release', {});
   return longActivities().release();
 }

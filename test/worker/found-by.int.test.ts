@@ -6,6 +6,7 @@ import { provideSearchAttributes } from '../../platform/search-attributes.ts';
 import { connectTemporal } from '../../platform/temporal.ts';
 import { DAY, foundBy, KIND } from '../../workflows/found-by.ts';
 import { whence } from '../cli/run.ts';
+import { archivedWorld, DAY as ARCHIVED_DAY, openTemporalGround } from './temporal-ground.ts';
 
 let stack: TestStack<'temporal'>;
 beforeAll(async () => {
@@ -68,6 +69,40 @@ test('without them a run is started all the same, and says so', async () => {
   );
   await close();
 });
+
+test('a run that was started without them is found where the server knows them, and goes on where it does not', async () => {
+  const temporal = await openTemporalGround();
+  const { client, taskQueue } = temporal;
+  const worker = await temporal.startWorker(await archivedWorld(temporal.ground, 2));
+  const run = async (workflow: string, workflowId: string, input: object) =>
+    client.workflow.execute(workflow, { workflowId, taskQueue, args: [input] });
+  const found = async (query: string) => {
+    const ids: string[] = [];
+    for await (const { workflowId } of client.workflow.list({ query })) ids.push(workflowId);
+    return ids.sort();
+  };
+  try {
+    await run('reconcileDay', 'a day', { day: ARCHIVED_DAY });
+    await run('backfill', 'days', { from: ARCHIVED_DAY, to: '2025-11-25' });
+    await run('prune', 'no day', { dryRun: true });
+    await expect.poll(() => found(`WhenceKind is not null`), { timeout: 30_000 }).toEqual(['a day', 'days', 'no day']);
+    expect(await found(`WhenceDay = '2025-11-25' and WhenceKind = 'backfill'`)).toEqual(['days']);
+    const program = await temporalCommand(() => {});
+    await execa(program, [
+      'operator',
+      'search-attribute',
+      'remove',
+      '--yes',
+      '--name=WhenceDay',
+      `--address=${temporal.temporal.address}`,
+    ]);
+    await run('reconcileDay', 'a day again', { day: ARCHIVED_DAY });
+    expect(await found(`WhenceKind = 'reconcileDay'`)).toEqual(['a day']);
+  } finally {
+    await worker.stop();
+    await temporal.stop();
+  }
+}, 120_000);
 
 test('a server that has others of the name, or refuses, is no failure: it says what is to be done', async () => {
   const { client, close } = await createNamespace('odd');
