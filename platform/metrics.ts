@@ -60,6 +60,15 @@ export function addGauge<Label extends string>(
   registry.registerMetric(gauge);
 }
 
+/** Shows which parts of this process wait for a server, whenever it is asked: the name of each is a label. */
+export function showWaiting(registry: Registry, waiting: () => readonly string[]): void {
+  const help =
+    '1 for each part of a process that waits for a server that is away or slow: Kafka, a task, a topic-partition';
+  addGauge(registry, { name: 'whence_waiting', help, labelNames: ['part'] }, (show) => {
+    for (const part of waiting()) show({ part }, 1);
+  });
+}
+
 /** The snapshot of a process, and the name by which its own figures (memory, CPU) are told from those of others. */
 export interface ProcessSnapshot {
   process: string;

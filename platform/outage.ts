@@ -28,6 +28,11 @@ export class Outage {
     this.#words = words;
   }
 
+  /** The parts that wait now. */
+  get waiting(): readonly string[] {
+    return [...this.#waiting];
+  }
+
   /** Whether this part waits. */
   isWaiting(part: string): boolean {
     return this.#waiting.has(part);

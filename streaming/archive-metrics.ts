@@ -1,5 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { addGauge } from '../platform/metrics.ts';
+import { addGauge, showWaiting } from '../platform/metrics.ts';
+import type { Outage } from '../platform/outage.ts';
 import type { ArchiveView } from './archive-health.ts';
 
 /** What a file of the archive was, for whoever counts. */
@@ -18,9 +19,11 @@ export class ArchiveMetrics {
   readonly #takeovers;
   readonly #fenced;
   #views: () => readonly ArchiveView[] = () => [];
+  #outage: Outage | null = null;
 
   constructor(registry: Registry) {
     const registers = [registry];
+    showWaiting(registry, () => this.#outage?.waiting ?? []);
     this.#files = new Histogram({
       name: 'whence_archive_file_seconds',
       help: 'How long writing, publishing and committing a file took',
@@ -46,9 +49,10 @@ export class ArchiveMetrics {
     );
   }
 
-  /** Looks at these whenever it is asked. */
-  watch(views: () => readonly ArchiveView[]): void {
+  /** Looks at these, and at who waits for a server, whenever it is asked. */
+  watch(views: () => readonly ArchiveView[], outage: Outage): void {
     this.#views = views;
+    this.#outage = outage;
   }
 
   committed({ rows, bytes, tookMs }: FileCommit): void {

@@ -93,7 +93,7 @@ export async function startArchiver(options: ArchiverOptions): Promise<Archiver>
   const { outage = new Outage(log), lookMs = LOOK_MS } = options;
   const told = { ...options, outage, lookMs };
   const tasks = new ArchiveTaskSet(told, limits, { storage, prefix, scratch }, writer, consumer, bounds);
-  options.metrics?.watch(() => tasks.views());
+  options.metrics?.watch(() => tasks.views(), outage);
 
   const sweeping = removeOrphans(storage, prefix, pool).then(
     (removed) => removed.length > 0 && log.info({ removed }, 'removed files of the archive that were never committed'),

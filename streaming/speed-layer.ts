@@ -87,7 +87,7 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     fetchBounds(admin, topics.names),
   );
 
-  options.metrics?.watch(() => tasks.views(), pool);
+  options.metrics?.watch(() => tasks.views(), outage, pool);
   const looker = setInterval(() => void tasks.noteEnds(), options.lookMs ?? LOOK_MS);
   const ticker = setInterval(() => tasks.tick(), TICK_MS);
   const life = new Lifecycle(async () => {

@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Policy } from '../attribution/policy.ts';
-import { addGauge } from '../platform/metrics.ts';
+import { addGauge, showWaiting } from '../platform/metrics.ts';
+import type { Outage } from '../platform/outage.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { lagOf, type TaskView } from './task-health.ts';
 import type { TaskCommit } from './task.ts';
@@ -37,6 +38,7 @@ export class SpeedMetrics {
   readonly #rowTypes = new Set<string>();
   readonly #profiles = new Map<string, number>();
   #views: () => readonly TaskView[] = () => [];
+  #outage: Outage | null = null;
   #database: Queryable | null = null;
   #backlog = 0;
   #backlogAt = 0;
@@ -120,9 +122,10 @@ export class SpeedMetrics {
     this.#addGauges(registry);
   }
 
-  /** Looks at these tasks, and at this database's dead letters, whenever it is asked. */
-  watch(views: () => readonly TaskView[], database: Queryable): void {
+  /** Looks at these tasks, at who waits for a server, and at this database's dead letters, whenever it is asked. */
+  watch(views: () => readonly TaskView[], outage: Outage, database: Queryable): void {
     this.#views = views;
+    this.#outage = outage;
     this.#database = database;
   }
 
@@ -178,6 +181,7 @@ export class SpeedMetrics {
   }
 
   #addGauges(registry: Registry): void {
+    showWaiting(registry, () => this.#outage?.waiting ?? []);
     const ofTopics = (name: string, help: string, of: (topic: TaskView['topics'][number]) => number) =>
       addGauge(registry, { name, help, labelNames: ['topic', 'partition'] }, (show) => {
         for (const { task, topics } of this.#views()) {

@@ -2,7 +2,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import getPort from 'get-port';
 import { expect, test } from 'vitest';
+import { silentLogger } from '../../platform/log.ts';
 import { addDeparted, createMetrics, renderTogether } from '../../platform/metrics.ts';
+import { Outage } from '../../platform/outage.ts';
 import { SpeedMetrics } from '../../streaming/speed-metrics.ts';
 import { healthOfTasks, type TaskView, type TasksSeen } from '../../streaming/task-health.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
@@ -64,7 +66,7 @@ test('counters of a process that is gone stay in the sum, and its gauges do not'
   const counted = async (tasks: number) => {
     const own = createMetrics({ ofProcess: false });
     const metrics = new SpeedMetrics(own.registry, defaultPolicy);
-    metrics.watch(() => [task], { query: () => Promise.reject(new Error('not asked')) });
+    metrics.watch(() => [task], new Outage(silentLogger()), { query: () => Promise.reject(new Error('not asked')) });
     for (let i = 0; i < tasks; i++) metrics.tookTask();
     return own.snapshot();
   };

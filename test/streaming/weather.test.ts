@@ -165,6 +165,7 @@ test('Postgres is away beyond every time limit, and a process is killed meanwhil
   await told(archiver, /^archive .*: nothing could be committed since .*: Postgres does not take it/);
   expect(layer.health()).toMatchObject({ healthy: false, ready: false });
   expect(await gauge('whence_lag_records')).toBeGreaterThan(0);
+  expect(await gauge('whence_waiting')).toBeGreaterThan(0);
   expect(said).toEqual({ stream: [AWAY], archive: [AWAY] });
   await stack.restart('postgres');
   await expectWhole();
@@ -232,7 +233,7 @@ test('the storage is full: answers go on without checkpoints, the archive waits 
 });
 
 test('Kafka is restarted: both say so, and go on, however often their consumers crashed meanwhile', async () => {
-  const { layer, archiver, said, crashes, publishMore, expectWhole } = await settled('restarted', 74, {
+  const { layer, archiver, said, crashes, gauge, publishMore, expectWhole } = await settled('restarted', 74, {
     retry: IMPATIENT,
   });
   await calm(said);
@@ -240,6 +241,7 @@ test('Kafka is restarted: both say so, and go on, however often their consumers 
   await told(layer, /^Kafka: has not said for .* where its logs end/);
   await told(archiver, /^Kafka: has not said for .* where its logs end/);
   expect(layer.health()).toMatchObject({ healthy: false });
+  expect(await gauge('whence_waiting')).toBeGreaterThan(0);
   // More often than is taken for a fault of ours where nothing is committed between.
   await until(() => crashes.stream.length > 12 && crashes.archive.length > 12);
   expect(said).toEqual({ stream: [AWAY], archive: [AWAY] });
