@@ -1,13 +1,14 @@
 /**
  * What people and the stream feel of a large batch view: `npx tsx bench/at-size.ts [plays] [plays of a commit]`. Plays over 30 days,
- * of which batch covers the first 27 and the speed layer alone has the last 3; then the 28th is committed while others read
- * and write.
+ * of which batch covers the first 27 and the speed layer alone has the last 3; then the 28th is committed, and rolled back, while
+ * others read and write.
  *
  * The plays are made by SQL, in tables without a log of writes (which only makes it quicker to make them).
  */
 
 import { defaultPolicy } from '../attribution/policy.ts';
 import { commitAttempt } from '../batch/commit-attempt.ts';
+import { rollback } from '../batch/rollback.ts';
 import { PLAY_COLUMNS } from '../batch/sql/play-columns.ts';
 import { sumStaged } from '../batch/sql/audit-staged.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
@@ -39,17 +40,28 @@ try {
   await askQuestions(pool);
   const storage = await openLocalStorage(stack.directory);
   const attempt = await stageDay(pool);
-  const others = [askAgain(pool), writeAgain(pool)];
-  const begun = performance.now();
-  const steps: string[] = [];
-  const onStep = (step: string) => void steps.push(`${step} ${((performance.now() - begun) / 1000).toFixed(1)} s`);
   const deps = { pool, storage, policy: defaultPolicy, log, scratch: stack.directory };
-  const { plays } = await commitAttempt(deps, attempt, { onStep });
-  console.log(`committing a day of ${plays.toLocaleString('en')} plays: ${steps.join(', ')}`);
-  for (const other of others) console.log(await other.stop());
+  await besideOthers(pool, `committing a day of ${COMMITTED.toLocaleString('en')} plays`, (onStep) =>
+    commitAttempt(deps, attempt, { onStep }),
+  );
+  await besideOthers(pool, 'rolling it back', (onStep) => rollback(deps, 1, 'bench', { onStep }));
   await pool.end();
 } finally {
   await stack.stop();
+}
+
+/** Tells when each step was reached, and what others who read and write meanwhile felt of it. */
+async function besideOthers(
+  pool: Pool,
+  what: string,
+  work: (onStep: (step: string) => void) => Promise<unknown>,
+): Promise<void> {
+  const others = [askAgain(pool), writeAgain(pool)];
+  const begun = performance.now();
+  const steps: string[] = [];
+  await work((step) => void steps.push(`${step} ${((performance.now() - begun) / 1000).toFixed(1)} s`));
+  console.log(`${what}: ${steps.join(', ')}`);
+  for (const other of others) console.log(await other.stop());
 }
 
 /** A play of number `i`, on day number `day` from the first. */
