@@ -191,8 +191,20 @@ class Race extends Step {
 }
 
 /** What contradicts the raw files is not committed, and changes nothing for readers. */
+/** What can become of a staged play between its audit and the commit. */
+const ONE_STAGED =
+  'ctid = (select ctid from whence.batch_staged_plays where attempt = $1 order by play_id, unit limit 1)';
+const BREAKAGES = {
+  'a play is lost': `delete from whence.batch_staged_plays where ${ONE_STAGED}`,
+  'a play is there twice': `insert into whence.batch_staged_plays select * from whence.batch_staged_plays where ${ONE_STAGED}`,
+  'a play is another': `update whence.batch_staged_plays set watched_ms = watched_ms + 1 where ${ONE_STAGED}`,
+};
+
 class FailAudit extends Step {
-  constructor(readonly day: number) {
+  constructor(
+    readonly day: number,
+    readonly breakage: keyof typeof BREAKAGES,
+  ) {
     super();
   }
 
@@ -201,15 +213,13 @@ class FailAudit extends Step {
     const request = { days: [pick(little.days, this.day)], cause: 'fails', actor: 'test', owner: 'failing' };
     const { attempt, units } = await beginAttempt(little.deps, request);
     for (let unit = 0; unit < units; unit++) await computeUnit(little.deps, attempt, unit);
-    await ground.pool.query(
-      `update whence.batch_units set result = jsonb_set(result, '{findings}', '["wrong"]') where attempt = $1`,
-      [attempt],
-    );
+    const { rowCount } = await ground.pool.query(BREAKAGES[this.breakage], [attempt]);
+    if (rowCount === 0) return abandonAttempt(little.deps, attempt);
     await expect(commitAttempt(little.deps, attempt)).rejects.toThrow(AuditFailedError);
     seen.failedAudits++;
   }
 
-  override toString = () => `the audit of day #${this.day} fails`;
+  override toString = () => `the audit of day #${this.day} fails: ${this.breakage}`;
 }
 
 class Rollback extends Step {
@@ -408,7 +418,9 @@ const commands = fc.commands(
       })
       .map((p) => new Preview(p.day, p.length, p.between, p.approve)),
     small.map((day) => new ParallelBackfills(day)),
-    small.map((day) => new FailAudit(day)),
+    fc
+      .tuple(small, fc.constantFrom(...(Object.keys(BREAKAGES) as (keyof typeof BREAKAGES)[])))
+      .map(([day, breakage]) => new FailAudit(day, breakage)),
   ],
   { maxCommands: 16, size: 'max' },
 );
