@@ -14,7 +14,7 @@ import { filesOf, readSnapshot, type StoredPosition, watermarkText } from './sna
 import { bucketRanges, type UnitSpec } from './units.ts';
 
 /** A unit takes about this many records of its day, and as many dirty keys. */
-const RECORDS_A_UNIT = 2_000_000;
+const RECORDS_A_UNIT = 1_000_000;
 const KEYS_A_UNIT = 100_000;
 
 interface Head {

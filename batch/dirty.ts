@@ -33,36 +33,37 @@ export async function findDirtyKeys(
   if (covered.length === 0) return [];
   const playback = widest(rules.map(reachOfPlayback));
   const impression = widest(rules.map(reachOfImpression));
+  const gap = Math.max(...rules.map((each) => each.stitchingGap));
+  // What was added may be much more than fits in memory: it is read through, and what does not reach is let go.
+  await engine.run(
+    `create temp table added_copies as
+     select ${PLACE} from ${parquet(added)} where (${PLACE}) in (select (${PLACE}) from copies)`,
+  );
   // An added record that is a copy adds no fact. One that makes a copy of a record from before takes that one's away.
-  await engine.run(
-    `create temp table facts as
-     select bucket, profile_id, work_id, type, event_time from ${parquet(added)}
-     where (${PLACE}) not in (select (${PLACE}) from copies)
-     union all
-     select bucket, profile_id, work_id, type, event_time from copies
-     where (${PLACE}) not in (select (${PLACE}) from ${parquet(added)})`,
-  );
-  await engine.run(
-    `create temp table reaching as
-     select *,
-       case when type = 'playback' then event_time - ${playback.before} else event_time - ${impression.before} end as from_time,
-       case when type = 'playback' then event_time + ${playback.after} else event_time + ${impression.after} end as to_time
-     from facts`,
-  );
-  await loadCoverage(engine, covered);
-  await loadPlaysBeyond(engine, database, Math.max(...rules.map((each) => each.stitchingGap)));
+  const from = (source: string) => `select bucket, profile_id, work_id,
+      event_time - case when type = 'playback' then ${playback.before} else ${impression.before} end as from_time,
+      event_time + case when type = 'playback' then ${playback.after} else ${impression.after} end as to_time
+    from ${source} where (${PLACE}) not in (select (${PLACE}) from added_copies)`;
+  const reaching = `(${from(parquet(added))} union all ${from('copies')})`;
+  const days = Math.ceil(Math.max(playback.before + playback.after, impression.before + impression.after) / DAY);
+  await loadCoverage(engine, covered, days);
+  const beyond = await loadPlaysBeyond(engine, database, gap);
   // Times are taken together by key: what lies between two changes is derived again in vain, which harms nobody.
   return rowsOf<DirtyKey>(
     engine,
     `select bucket::INTEGER as bucket, profile_id, work_id, min(from_time) as from_time, max(to_time) as to_time
      from (
-       select r.* from reaching r
+       select r.* from ${reaching} r
        join coverage c on c.day = r.from_time // ${DAY}
        where c.next_covered <= r.to_time // ${DAY}
-       union
-       select r.* from reaching r
-       join plays_beyond b using (profile_id, work_id)
-       where r.from_time <= b.to_time and r.to_time >= b.from_time
+       ${
+         beyond === 0
+           ? ''
+           : `union all
+              select r.* from ${reaching} r
+              join plays_beyond b using (profile_id, work_id)
+              where r.from_time <= b.to_time and r.to_time >= b.from_time`
+       }
      )
      group by bucket, profile_id, work_id
      order by bucket, profile_id, work_id`,
@@ -76,19 +77,17 @@ function widest(reaches: readonly Reach[]): Reach {
   };
 }
 
-/** For each day that a fact's reach begins in, the next covered day. */
-async function loadCoverage(engine: DuckDBConnection, covered: readonly string[]): Promise<void> {
+/** For each day in which a reach of so many days can begin, the next covered day. */
+async function loadCoverage(engine: DuckDBConnection, covered: readonly string[], days: number): Promise<void> {
   await engine.run(
     `create temp table coverage as
-     select day, (
-       select min(c) from unnest([${covered.map(dayNumber).join(', ')}]) as t (c) where c >= day
-     ) as next_covered
-     from (select distinct from_time // ${DAY} as day from reaching)`,
+     select c - back as day, min(c) as next_covered
+     from unnest([${covered.map(dayNumber).join(', ')}]) as t (c), range(${days + 1}) as r (back) group by all`,
   );
 }
 
-/** Plays of covered days that go on in days that are not: facts there can change them too. */
-async function loadPlaysBeyond(engine: DuckDBConnection, database: Queryable, gap: number): Promise<void> {
+/** Plays of covered days that go on in days that are not: facts there can change them too. @returns how many */
+async function loadPlaysBeyond(engine: DuckDBConnection, database: Queryable, gap: number): Promise<number> {
   await engine.run(
     'create temp table plays_beyond (profile_id VARCHAR, work_id VARCHAR, from_time BIGINT, to_time BIGINT)',
   );
@@ -98,7 +97,7 @@ async function loadPlaysBeyond(engine: DuckDBConnection, database: Queryable, ga
      from whence.batch_now
      where day <> (ended_at at time zone 'UTC')::date and at_edge`,
   );
-  if (rows.length === 0) return;
+  if (rows.length === 0) return 0;
   const appender = await engine.createAppender('plays_beyond');
   for (const row of rows) {
     appender.appendVarchar(row.profile_id);
@@ -108,4 +107,5 @@ async function loadPlaysBeyond(engine: DuckDBConnection, database: Queryable, ga
     appender.endRow();
   }
   appender.closeSync();
+  return rows.length;
 }

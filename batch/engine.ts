@@ -29,8 +29,8 @@ export async function withEngine<Result>(
   const interrupt = () => engine.interrupt();
   signal?.addEventListener('abort', interrupt);
   try {
-    // Files are read several times over, and none changes.
-    await engine.run('set parquet_metadata_cache = true');
+    // Files are read several times over, and none changes. What is in them, the system remembers, outside of our memory.
+    await engine.run('set parquet_metadata_cache = true; set enable_external_file_cache = false');
     return await work(engine);
   } catch (error) {
     signal?.throwIfAborted();
