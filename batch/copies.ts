@@ -14,7 +14,7 @@ export function copiesPrefix(installation: string): string {
 }
 
 /** So many records that came since are looked at in one go, by their buckets: what is held of them fits in memory. */
-const RECORDS_A_SLICE = 2_000_000;
+const RECORDS_A_SLICE = 1_000_000;
 
 /** Files of the archive. */
 export interface LentFiles {
