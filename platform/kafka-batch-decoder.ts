@@ -99,7 +99,10 @@ function decodeRecords(batch: PlainBatch, count: number): object[] {
     cursor.plain = true;
     const length = readVarint();
     const begin = cursor.at;
-    const record = readPlain(batch) ?? decodeAnyRecord(batch, begin, begin + length);
+    const plain = readPlain(batch);
+    // A record whose fields do not end where it does is kafkajs's, too.
+    const record =
+      plain !== null && cursor.at === begin + length ? plain : decodeAnyRecord(batch, begin, begin + length);
     cursor.at = begin + length;
     return record;
   });
@@ -121,12 +124,14 @@ function readPlain(batch: PlainBatch): PlainRecord | null {
   const begin = skip(valueLength);
   const end = cursor.at;
   const headers = readVarint();
-  const { firstTimestamp, firstOffset } = batch;
-  const exact =
-    Number.isSafeInteger(firstTimestamp + timestampDelta) && Number.isSafeInteger(firstOffset + offsetDelta);
+  const exact = isExact(batch.firstTimestamp, timestampDelta) && isExact(batch.firstOffset, offsetDelta);
   if (!cursor.plain || headers !== 0 || !exact) return null;
   // Attributes of a record are a signed byte, unused.
   return new PlainRecord(batch, (attributes << 24) >> 24, timestampDelta, offsetDelta, keyBegin, keyEnd, begin, end);
+}
+
+function isExact(first: number, delta: number): boolean {
+  return Number.isSafeInteger(first) && Number.isSafeInteger(first + delta);
 }
 
 /** No index is ever out of bounds: one such makes all look-ups slow for good. */

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { inflateRaw } from 'node:zlib';
 import { compress, decompress } from 'zstd-napi';
 import type { SavedMarks } from './replay-marks.ts';
 
@@ -13,6 +15,8 @@ const BODY_AT = HASH_AT + 32;
 export const CHECKPOINT_VERSION = 3;
 /** Fast: most of the bytes are random ids. */
 const LEVEL = 1;
+
+const inflate = promisify(inflateRaw);
 
 /** A checkpoint cannot be read, and never will be. */
 export class BadCheckpointError extends Error {
@@ -61,12 +65,18 @@ export interface SavedSegment {
 export interface CheckpointFormat {
   decompress(body: Buffer): Buffer | Promise<Buffer>;
   parseHead(body: Buffer): CheckpointHead;
+  /** The checksums of payloads in its records are of another kind: no copy can be compared by them. */
+  otherChecksums: boolean;
 }
 
 const parseHead = (body: Buffer) => JSON.parse(body.toString('utf8')) as CheckpointHead;
 
-/** Versions 1 and 2 held other checksums of payloads, against which no copy could be compared now: they are not read. */
-const FORMATS: ReadonlyMap<number, CheckpointFormat> = new Map([[CHECKPOINT_VERSION, { decompress, parseHead }]]);
+/** Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads. */
+const FORMATS: ReadonlyMap<number, CheckpointFormat> = new Map([
+  [1, { decompress: inflate, parseHead, otherChecksums: true }],
+  [2, { decompress, parseHead, otherChecksums: true }],
+  [CHECKPOINT_VERSION, { decompress, parseHead, otherChecksums: false }],
+]);
 
 /** Makes an object of its parts. It takes some 10 ms for a segment, in one go. */
 export function seal(parts: readonly Uint8Array[]): { object: Buffer; sha256: string } {

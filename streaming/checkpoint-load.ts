@@ -74,8 +74,9 @@ export async function restoreCheckpoint(
   for (const { serial, begunAt, records, bytes, shadowed, segments } of head.chunks) {
     const chunk = store.restoreChunk(serial, begunAt, records, bytes, shadowed);
     for (const segment of segments) {
-      const { body: columns } = await unseal(segment.key, await storage.get(segment.key), segment.sha256);
-      await inSlices(restoreSegment(store, chunk, columns));
+      const object = await storage.get(segment.key);
+      const { format: its, body: columns } = await unseal(segment.key, object, segment.sha256);
+      await inSlices(restoreSegment(store, chunk, columns, its.otherChecksums));
       await onStep('segment restored');
     }
     if (chunk.count !== records) {

@@ -380,7 +380,11 @@ export class TaskState {
 
   #offsetOf(topic: number): TopicOffset {
     const last = this.#last[topic];
-    if (last !== null) this.#lastCommitted[topic] = markOf(last);
+    if (last !== null) {
+      this.#lastCommitted[topic] = markOf(last);
+      // It holds all that was fetched with it.
+      this.#last[topic] = null;
+    }
     return { next: this.#next[topic], last: this.#lastCommitted[topic] };
   }
 }

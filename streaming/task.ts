@@ -13,12 +13,11 @@ import { errorOf, FencedError, TopicRecreatedError } from './errors.ts';
 import { findBeginning } from './find-beginning.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
 import { finiteOrNull, markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
+import { Alarm, lingerOf } from './linger.ts';
 import type { TaskView } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
-/** While live, a commit waits this long for company; while catching up, it waits for many records. */
-const LINGER_MS = 15;
-const CATCH_UP_LINGER_MS = 5_000;
+/** With so many records a commit waits no longer. */
 const CATCH_UP_RECORDS = 150_000;
 /** Reading waits for a commit while this many records are uncommitted: what bounds memory when Postgres is slow. */
 const MOST_PENDING = 300_000;
@@ -95,9 +94,8 @@ export class Task {
   #watermark: number | null = null;
   #commit: Promise<void> | null = null;
   #commitBegunAt = 0;
-  /** The next commit: its timer, and when that is due. */
-  #timer: NodeJS.Timeout | null = null;
-  #dueAt = 0;
+  /** Of the next commit. */
+  readonly #alarm = new Alarm(() => void this.commitNow());
   #ended = false;
   /** Kafka timestamps of a sample of what was read since the last commit. */
   #stamps: number[] = [];
@@ -309,20 +307,17 @@ export class Task {
   /** Sees to it that what was read is committed soon. */
   commitSoon(): void {
     if (this.#ended || this.#commit !== null || this.recovering || this.#state.pending === 0) return;
-    const behind = this.#high.some((high, topic) => high - this.#state.position(topic) > 5_000);
-    if ((behind && this.#state.pending >= CATCH_UP_RECORDS) || this.full) {
-      void this.commitNow();
-    } else {
-      this.#commitWithin(behind ? CATCH_UP_LINGER_MS : LINGER_MS);
-    }
+    if (this.full || this.#state.pending >= CATCH_UP_RECORDS) void this.commitNow();
+    else this.#alarm.within(lingerOf(this.#reads()));
   }
 
-  #commitWithin(ms: number): void {
-    const due = Date.now() + ms;
-    if (this.#timer !== null && this.#dueAt <= due) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.commitNow(), ms);
-    this.#dueAt = due;
+  /** By topic, how far it is read. */
+  #reads(): { position: number; end: number; committed: number }[] {
+    return this.#options.topics.map((name, topic) => ({
+      position: this.#state.position(topic),
+      end: this.#high[topic],
+      committed: this.#committed[name]?.next ?? 0,
+    }));
   }
 
   /** Whether reading must wait for a commit. */
@@ -353,9 +348,7 @@ export class Task {
       this.commitSoon();
       return;
     }
-    const moved = this.#options.topics.some((name, topic) => {
-      return this.#state.position(topic) !== (this.#committed[name]?.next ?? 0);
-    });
+    const moved = this.#reads().some(({ position, committed }) => position !== committed);
     if (moved || this.#watermark !== finiteOrNull(this.#state.watermark(this.#quiet()))) void this.commitNow();
   }
 
@@ -364,8 +357,7 @@ export class Task {
    * Resolves when it is committed, or the task is lost.
    */
   async commitNow(settle = false): Promise<void> {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#alarm.clear();
     if (this.#commit !== null && !settle) return this.#commit;
     // The end of a commit may have begun the next: never two at once.
     while (this.#commit !== null) await this.#commit;
@@ -382,7 +374,7 @@ export class Task {
   abandon(): void {
     this.#ended = true;
     this.#checkpoints?.end();
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#alarm.clear();
   }
 
   async #commitDelta(settle: boolean): Promise<void> {

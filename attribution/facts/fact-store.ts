@@ -42,6 +42,9 @@ export interface LostFact {
 /** So much of what was dropped is given back with each record that comes: no record waits for all of it. */
 const SWEPT_A_RECORD = 4;
 
+/** Nothing is known of the payload: copies of it are no conflicts. */
+const NO_CHECKSUM = 0;
+
 const NONE: readonly number[] = [];
 const NO_COPIES = { copy: -1, shadowed: false, shadows: NONE };
 const NO_FACTS: readonly LostFact[] = [];
@@ -100,7 +103,7 @@ export class FactStore {
    *
    * @param clock the greatest event time of the valid records earlier in the same source; -Infinity at its beginning
    * @param late the record is late by its source's clock: it is known from now on, but never applied
-   * @param checksum 32 bits of the payload: copies that differ in them are conflicts; without it, none are
+   * @param checksum 32 bits of the payload: copies that differ in them are conflicts; 0: none are
    * @param offset where the record stands in its source
    */
   observe(event: Event, source: number, clock: number, late: boolean, checksum = 0, offset = 0): Observed {
@@ -144,7 +147,7 @@ export class FactStore {
       writer.bytes[flagsAt] |= LATE_FLAG;
       writer.patchUint32(checksumEnd - CHECKSUM_BYTES, counting);
       this.#append(chunk, event, clockAfter, profile, hash, false);
-      return { outcome: 'duplicate', conflict: counting !== checksum, ...NOTHING_CHANGED };
+      return { outcome: 'duplicate', conflict: counting !== checksum && counting !== NO_CHECKSUM, ...NOTHING_CHANGED };
     }
     if (late) {
       this.#append(chunk, event, clockAfter, profile, hash, false);
@@ -286,14 +289,19 @@ export class FactStore {
     return chunk;
   }
 
-  /** Restores the next record of the newest chunk; its key, profile and work have been restored. */
-  restoreRecord(chunk: Chunk, bytes: Uint8Array, time: number, key: number): void {
+  /**
+   * Restores the next record of the newest chunk; its key, profile and work have been restored.
+   *
+   * @param otherChecksum its payload's checksum is of another kind than those to come: it is overwritten in `bytes`
+   */
+  restoreRecord(chunk: Chunk, bytes: Uint8Array, time: number, key: number, otherChecksum: boolean): void {
     const reader = this.#reader.open(bytes, 0);
     reader.skipText();
     const idLength = reader.at;
     const flags = reader.byte();
     reader.varint();
     const clock = time + reader.varint();
+    if (otherChecksum) bytes.fill(NO_CHECKSUM, reader.at, reader.at + CHECKSUM_BYTES);
     const isPlayback = (flags & PLAYBACK_FLAG) !== 0;
     const linked = (flags & (LATE_FLAG | SHADOWED_FLAG)) === 0;
     const profile = this.keys.profile[key];

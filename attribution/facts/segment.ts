@@ -69,8 +69,17 @@ function written(writer: ByteWriter): Uint8Array {
   return writer.bytes.subarray(0, writer.length);
 }
 
-/** Restores what `writeSegment` wrote, as the next records of a chunk that is being restored. Yields as that does. */
-export function* restoreSegment(store: FactStore, chunk: Chunk, segment: Uint8Array): Generator<void, void> {
+/**
+ * Restores what `writeSegment` wrote, as the next records of a chunk that is being restored. Yields as that does.
+ *
+ * @param otherChecksums the checksums of payloads in it are of another kind: they are forgotten
+ */
+export function* restoreSegment(
+  store: FactStore,
+  chunk: Chunk,
+  segment: Uint8Array,
+  otherChecksums = false,
+): Generator<void, void> {
   const head = new ByteReader().open(segment, 0);
   const count = head.varint();
   const lengthsOf = [head.varint(), head.varint(), head.varint()];
@@ -89,7 +98,7 @@ export function* restoreSegment(store: FactStore, chunk: Chunk, segment: Uint8Ar
     const key = keys.varint();
     if (!named.keys.has(key)) restoreName(keys, store, key, named);
     const length = lengths.varint();
-    store.restoreRecord(chunk, segment.subarray(at, at + length), time, key);
+    store.restoreRecord(chunk, segment.subarray(at, at + length), time, key, otherChecksums);
     at += length;
   }
 }
