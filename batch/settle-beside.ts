@@ -15,8 +15,8 @@ import { ownMerge } from '../merge/locks.ts';
 import { beginNoting, countNoted, endNoting, takeNoted } from '../merge/noting.ts';
 import { openBeside, type Pool, type Queryable } from '../platform/postgres.ts';
 
-/** So many notes are looked at in one go. */
-const NOTES_IN_ONE_GO = 5_000;
+/** So many notes are looked at in one go. Each go reads what is kept of all affected keys once. */
+const NOTES_IN_ONE_GO = 20_000;
 /** With so few of them left, the speed layer can wait for the rest. */
 const FEW = 100;
 
