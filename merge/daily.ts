@@ -1,4 +1,4 @@
-import type { Queryable } from '../platform/postgres.ts';
+import { prepared, type Queryable } from '../platform/postgres.ts';
 import { type KeySet, playsOfKeys } from './keys.ts';
 
 /** What the plays of some keys add to the daily rollup. */
@@ -27,10 +27,12 @@ const SHARE = `count(*) as plays, count(*) filter (where p.qualified) as qualifi
 /** The shares of all served plays of some keys as they stand now, by day, layer, country and row. */
 export async function dailyShares(database: Queryable, keys: KeySet): Promise<DailyShare[]> {
   const { rows } = await database.query<DailyShare>(
-    `select p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, ${SHARE}
-     from ${playsOfKeys(keys, 'plays')}
-     group by 1, 2, 3, 4, 5`,
-    [...keys.parameters],
+    prepared(
+      `select p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, ${SHARE}
+       from ${playsOfKeys(keys, 'plays')}
+       group by 1, 2, 3, 4, 5`,
+      keys.parameters,
+    ),
   );
   return rows;
 }
@@ -117,7 +119,8 @@ export async function moveDaily(database: Queryable, writer: number, move: Daily
   const moved = move.shares;
   if (moved.length === 0) return;
   await database.query(
-    `insert into whence.daily_shares as d
+    prepared(
+      `insert into whence.daily_shares as d
        (writer, day, layer, country, sod_surface, sod_row_type, plays, qualified_plays, discoveries, watched_ms)
      select $1, m.* from json_to_recordset($2) as m (
        day date, layer text, country text, sod_surface text, sod_row_type text, plays bigint, qualified_plays bigint,
@@ -126,7 +129,8 @@ export async function moveDaily(database: Queryable, writer: number, move: Daily
      on conflict (writer, day, layer, country, sod_surface, sod_row_type) do update set
        plays = d.plays + excluded.plays, qualified_plays = d.qualified_plays + excluded.qualified_plays,
        discoveries = d.discoveries + excluded.discoveries, watched_ms = d.watched_ms + excluded.watched_ms`,
-    [writer, JSON.stringify(moved)],
+      [writer, JSON.stringify(moved)],
+    ),
   );
 }
 

@@ -1,4 +1,4 @@
-import type { Queryable } from '../platform/postgres.ts';
+import { prepared, type Queryable } from '../platform/postgres.ts';
 import { type KeySet, playsOfKeys } from './keys.ts';
 
 const SOURCE = ['surface', 'class', 'row_type', 'row_id', 'row_rank', 'position', 'impression_id', 'evidence'];
@@ -25,7 +25,8 @@ export async function settleDiscoveries(
 ): Promise<void> {
   const mine = settler === 'batch';
   await database.query(
-    `with found as (
+    prepared(
+      `with found as (
        select distinct on (p.profile_id, p.work_id) p.profile_id, p.work_id, ${OF_PLAY.map((name) => `p.${name}`).join(', ')}
        from ${served}
        where p.qualified
@@ -58,6 +59,7 @@ export async function settleDiscoveries(
      )
      on conflict (profile_id, work_id, by_batch) do update set
        ${[...COLUMNS, 'settled'].map((name) => `${name} = excluded.${name}`).join(', ')}`,
-    [...keys.parameters],
+      keys.parameters,
+    ),
   );
 }

@@ -1,4 +1,4 @@
-import type { Queryable } from '../platform/postgres.ts';
+import { prepared, type Queryable } from '../platform/postgres.ts';
 import type { KeySet } from './keys.ts';
 import { ownMerge } from './locks.ts';
 
@@ -23,9 +23,11 @@ export async function endNoting(database: Queryable): Promise<void> {
 /** For a transaction of the speed layer, under the merge that it shares: notes its keys where somebody wants to know. */
 export async function noteKeys(database: Queryable, keys: KeySet): Promise<void> {
   await database.query(
-    `insert into whence.noted_keys (profile_id, work_id)
+    prepared(
+      `insert into whence.noted_keys (profile_id, work_id)
      select k.profile_id, k.work_id from ${keys.sql} where exists (select from whence.noting)`,
-    [...keys.parameters],
+      keys.parameters,
+    ),
   );
 }
 

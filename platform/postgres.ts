@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Client, Pool as PgPool, types as pgTypes } from 'pg';
 import type * as pg from 'pg';
 import type { Logger } from './log.ts';
@@ -7,6 +8,22 @@ export type Pool = pg.Pool;
 export type PoolClient = pg.PoolClient;
 /** What both a pool and a client of it can do. */
 export type Queryable = Pick<pg.Pool, 'query'>;
+
+/**
+ * A statement that each connection plans once: for what is asked many times a second, and whose planning takes as long as its
+ * answer. Postgres plans it anew when the statistics of its tables change.
+ */
+export function prepared(text: string, values: readonly unknown[]): pg.QueryConfig {
+  let name = NAMES.get(text);
+  if (name === undefined) {
+    name = `whence ${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
+    NAMES.set(text, name);
+  }
+  return { name, text, values: [...values] };
+}
+
+/** By text; the texts are few. */
+const NAMES = new Map<string, string>();
 
 export interface PoolOptions {
   databaseUrl: string;

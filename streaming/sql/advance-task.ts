@@ -1,4 +1,4 @@
-import type { Queryable } from '../../platform/postgres.ts';
+import { prepared, type Queryable } from '../../platform/postgres.ts';
 import type { Delta, TopicOffset } from '../task-state.ts';
 
 export type Offsets = Record<string, TopicOffset>;
@@ -17,10 +17,12 @@ export async function advanceTask(
   delta: Pick<Delta, 'offsets' | 'replay' | 'watermark'>,
 ): Promise<boolean> {
   const { rowCount } = await database.query(
-    `update whence.speed_tasks
+    prepared(
+      `update whence.speed_tasks
      set offsets = $4, replay = $5, watermark = to_timestamp($6::double precision / 1000), committed_at = now()
      where task = $1 and epoch = $2 and offsets = $3`,
-    [task, epoch, JSON.stringify(from), JSON.stringify(delta.offsets), JSON.stringify(delta.replay), delta.watermark],
+      [task, epoch, JSON.stringify(from), JSON.stringify(delta.offsets), JSON.stringify(delta.replay), delta.watermark],
+    ),
   );
   return rowCount === 1;
 }

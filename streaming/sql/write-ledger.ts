@@ -1,4 +1,4 @@
-import type { Queryable } from '../../platform/postgres.ts';
+import { prepared, type Queryable } from '../../platform/postgres.ts';
 import type { LedgerRow } from '../ledger.ts';
 import type { DeadLetterRow } from '../task-state.ts';
 
@@ -6,7 +6,8 @@ import type { DeadLetterRow } from '../task-state.ts';
 export async function addToLedger(database: Queryable, partition: number, rows: readonly LedgerRow[]): Promise<void> {
   if (rows.length === 0) return;
   await database.query(
-    `insert into whence.ledger as l
+    prepared(
+      `insert into whence.ledger as l
        (topic, partition, day, consumed, applied, duplicate, late, excluded, dead_lettered, conflicts)
      select n.topic, $1, date '1970-01-01' + n.epoch_day, n.consumed, n.applied, n.duplicate, n.late, n.excluded,
        n.dead_lettered, n.conflicts
@@ -19,7 +20,8 @@ export async function addToLedger(database: Queryable, partition: number, rows: 
        duplicate = l.duplicate + excluded.duplicate, late = l.late + excluded.late,
        excluded = l.excluded + excluded.excluded, dead_lettered = l.dead_lettered + excluded.dead_lettered,
        conflicts = l.conflicts + excluded.conflicts`,
-    [partition, JSON.stringify(rows)],
+      [partition, JSON.stringify(rows)],
+    ),
   );
 }
 

@@ -1,6 +1,6 @@
 import { PLAY_ROW_COLUMNS } from '../../attribution/play-row.ts';
 import { copyRows } from '../../platform/copy-rows.ts';
-import type { PoolClient } from '../../platform/postgres.ts';
+import { type PoolClient, prepared } from '../../platform/postgres.ts';
 import type { SpeedPlayRow, TouchedKey } from '../task-state.ts';
 
 /** From so many plays on, a table made for them and COPY cost less than JSON: whoever catches up writes thousands at once. */
@@ -18,38 +18,39 @@ export async function writePlays(
   plays: readonly SpeedPlayRow[],
 ): Promise<void> {
   await client.query(
-    `delete from whence.speed_plays p
+    prepared(
+      `delete from whence.speed_plays p
      using unnest($1::text[], $2::text[], $3::timestamptz[]) as t (profile_id, work_id, affected_from)
      where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from and p.task = $4
        -- All of them as one array, which is looked up by hash.
        and p.play_id <> all ($5::uuid[])`,
-    [
-      touched.map((key) => key.profile_id),
-      touched.map((key) => key.work_id),
-      touched.map((key) => key.affected_from),
-      task,
-      plays.map((play) => play.play_id),
-    ],
+      [
+        touched.map((key) => key.profile_id),
+        touched.map((key) => key.work_id),
+        touched.map((key) => key.affected_from),
+        task,
+        plays.map((play) => play.play_id),
+      ],
+    ),
   );
   if (plays.length === 0) return;
   if (plays.length < WORTH_COPYING) {
     // One parameter, whatever the number of columns and the length of their arrays.
-    await upsert(client, 'json_populate_recordset(null::whence.speed_plays, $1)', [JSON.stringify(plays)]);
+    const rows = 'json_populate_recordset(null::whence.speed_plays, $1)';
+    await client.query(prepared(upsertFrom(rows), [JSON.stringify(plays)]));
     return;
   }
   await client.query('create temp table written_plays (like whence.speed_plays) on commit drop');
   await copyRows(client, 'written_plays', COLUMNS, plays, (play) => COLUMNS.map((name) => play[name]));
-  await upsert(client, 'written_plays', []);
+  await client.query(upsertFrom('written_plays'));
 }
 
-async function upsert(client: PoolClient, rows: string, parameters: readonly unknown[]): Promise<void> {
+function upsertFrom(rows: string): string {
   const columns = COLUMNS.join(', ');
-  await client.query(
-    `insert into whence.speed_plays (${columns})
-     select ${columns} from ${rows}
-     on conflict (play_id) do update set ${UPDATES}`,
-    [...parameters],
-  );
+  return `
+    insert into whence.speed_plays (${columns})
+    select ${columns} from ${rows}
+    on conflict (play_id) do update set ${UPDATES}`;
 }
 
 const COLUMNS: readonly (keyof SpeedPlayRow)[] = [...PLAY_ROW_COLUMNS, 'task', 'event_topics', 'event_offsets'];

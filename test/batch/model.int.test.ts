@@ -24,7 +24,7 @@ import { plainLog } from './plain-worlds.ts';
  * environment variables.
  */
 const RUNS = Number(process.env['WHENCE_MODEL_RUNS'] ?? 12);
-const SEED = Number(process.env['WHENCE_MODEL_SEED'] ?? 1);
+const SEED = Number(process.env['WHENCE_MODEL_SEED'] ?? 3);
 
 let ground: Ground;
 beforeAll(async () => {

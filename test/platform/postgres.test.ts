@@ -10,6 +10,7 @@ import { checkSchema, migrate, migrationNames, NewerSchemaError, OutdatedSchemaE
 import {
   openPool,
   PostgresUnavailableError,
+  prepared,
   UnsafeIntegerError,
   withTransaction,
   type Pool,
@@ -90,6 +91,22 @@ describe('a transaction', () => {
     await expect(killed).rejects.toThrow();
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
   });
+});
+
+test('a prepared statement is planned once a connection, and answers as it would without', async () => {
+  const client = await pool.connect();
+  try {
+    for (const n of [1, 2, 3]) {
+      const { rows } = await client.query<{ doubled: number }>(prepared('select $1::int * 2 as doubled', [n]));
+      expect(rows).toEqual([{ doubled: n * 2 }]);
+    }
+    const { rows } = await client.query(
+      "select statement, (generic_plans + custom_plans)::int as runs from pg_prepared_statements where name like 'whence %'",
+    );
+    expect(rows).toEqual([{ statement: 'select $1::int * 2 as doubled', runs: 3 }]);
+  } finally {
+    client.release();
+  }
 });
 
 describe('migrations', () => {
