@@ -4,7 +4,7 @@ import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
 import { hashOfView } from '../attribution/facts/bytes.ts';
 import { EventFields } from '../attribution/facts/event-fields.ts';
-import { FactStore, type FactsCut } from '../attribution/facts/fact-store.ts';
+import { FactStore, type FactsCut, NO_CHECKSUM } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow, type PlayRow } from '../attribution/play-row.ts';
@@ -193,7 +193,8 @@ export class TaskState {
       const begun = this.#store.chunksBegun;
       const late = clock.isLate(eventTime, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
-      const checksum = value === null ? 0 : hashOfView(value.view, value.begin, value.end);
+      // A hash is never taken for none.
+      const checksum = value === null ? NO_CHECKSUM : hashOfView(value.view, value.begin, value.end) || 1;
       const observed = this.#store.observeFields(this.#fields, topic, clock.now, late || known, checksum, offset);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
       clock.advance(eventTime);

@@ -42,8 +42,8 @@ export interface LostFact {
 /** So much of what was dropped is given back with each record that comes: no record waits for all of it. */
 const SWEPT_A_RECORD = 4;
 
-/** Nothing is known of the payload: copies of it are no conflicts. */
-const NO_CHECKSUM = 0;
+/** Nothing is known of the payload: neither it nor a copy of it is a conflict. */
+export const NO_CHECKSUM = 0;
 
 const NONE: readonly number[] = [];
 const NO_COPIES = { copy: -1, shadowed: false, shadows: NONE };
@@ -103,10 +103,10 @@ export class FactStore {
    *
    * @param clock the greatest event time of the valid records earlier in the same source; -Infinity at its beginning
    * @param late the record is late by its source's clock: it is known from now on, but never applied
-   * @param checksum 32 bits of the payload: copies that differ in them are conflicts; 0: none are
+   * @param checksum 32 bits of the payload: copies that differ in them are conflicts, `NO_CHECKSUM` is none
    * @param offset where the record stands in its source
    */
-  observe(event: Event, source: number, clock: number, late: boolean, checksum = 0, offset = 0): Observed {
+  observe(event: Event, source: number, clock: number, late: boolean, checksum = NO_CHECKSUM, offset = 0): Observed {
     return this.observeFields(this.#fields.set(event), source, clock, late, checksum, offset);
   }
 
@@ -147,7 +147,7 @@ export class FactStore {
       writer.bytes[flagsAt] |= LATE_FLAG;
       writer.patchUint32(checksumEnd - CHECKSUM_BYTES, counting);
       this.#append(chunk, event, clockAfter, profile, hash, false);
-      return { outcome: 'duplicate', conflict: counting !== checksum && counting !== NO_CHECKSUM, ...NOTHING_CHANGED };
+      return { outcome: 'duplicate', conflict: differ(counting, checksum), ...NOTHING_CHANGED };
     }
     if (late) {
       this.#append(chunk, event, clockAfter, profile, hash, false);
@@ -427,6 +427,10 @@ export class FactStore {
     const { surface, rowType } = splitPlace(text);
     this.placeClass[place] = CLASS_CODES[this.#classOf(rowType, surface).class];
   }
+}
+
+function differ(one: number, other: number): boolean {
+  return one !== other && one !== NO_CHECKSUM && other !== NO_CHECKSUM;
 }
 
 /** Of the written event id, the profile and the type. */

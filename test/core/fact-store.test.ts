@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Event, Playback } from '../../attribution/events.ts';
 import { EventFields } from '../../attribution/facts/event-fields.ts';
-import { COPY_MEMORY_MS, FactStore, type Observed } from '../../attribution/facts/fact-store.ts';
+import { COPY_MEMORY_MS, FactStore, NO_CHECKSUM, type Observed } from '../../attribution/facts/fact-store.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
 import { CLASS_CODES, defaultPolicy } from '../../attribution/policy.ts';
 import { DAY } from '../../attribution/time.ts';
@@ -212,13 +212,17 @@ describe('an event in two topic-partitions', () => {
 describe('a copy is a conflict', () => {
   test.each([
     [1, 2],
-    [0, 1],
     [0x7fffffff, 0x80000000],
     [0xffffffff, 0xfffffffe],
     [0x00000100, 0x00010000],
   ])('where the payloads differ: checksums %i and %i', (one, other) => {
     expect(conflictOf(impression(), one, other)).toBe(true);
     expect(conflictOf(playback(), other, one)).toBe(true);
+  });
+
+  test('and not where nothing is known of one of them', () => {
+    expect(conflictOf(impression(), NO_CHECKSUM, 1)).toBe(false);
+    expect(conflictOf(playback(), 1, NO_CHECKSUM)).toBe(false);
   });
 
   test.each([0, 1, 0x80000000, 0xffffffff])('and not where they are the same: checksum %i', (checksum) => {
