@@ -104,6 +104,14 @@ export async function findChains(engine: DuckDBConnection, records: Records, rul
   }
 }
 
+/** How far before the first event of a chain facts are read, milliseconds: those that some of the rules may need. */
+export function readBefore(rules: readonly Rules[]): { playback: number; impression: number } {
+  return {
+    playback: Math.max(...rules.map((each) => each.flagMemory + each.stitchingGap)),
+    impression: Math.max(...rules.map((each) => Math.max(each.discoveryWindow, each.sourceOfPlayWindow))),
+  };
+}
+
 /**
  * Reads the facts that the plays of `chains` follow from, key by key: the events of the chains and before, as far back as what
  * they say of their playback ids is remembered, and the impressions of the window.
@@ -119,8 +127,7 @@ export async function readFacts(
   onKey: (key: number, facts: KeyRows) => void,
   onChunk: () => Promise<void>,
 ): Promise<void> {
-  const before = Math.max(...rules.map((each) => each.flagMemory + each.stitchingGap));
-  const window = Math.max(...rules.map((each) => Math.max(each.discoveryWindow, each.sourceOfPlayWindow)));
+  const { playback: before, impression: window } = readBefore(rules);
   const after = rules[0].stitchingGap;
   const [{ first, last }] = await rowsOf<{ first: number | null; last: number | null }>(
     engine,

@@ -4,7 +4,7 @@ import { asObjects } from '../archive/manifest.ts';
 import type { Rules } from '../attribution/policy.ts';
 import { FEW, inBuckets, oneOf, takeRows } from './by-name.ts';
 import { PLACE, rowsOf } from './engine.ts';
-import { filesBetween, FIRST_LOOK, type Records } from './facts.ts';
+import { filesBetween, FIRST_LOOK, readBefore, type Records } from './facts.ts';
 
 /**
  * Reads the records of the table `keys` (see `findChains`), where they are few, in one go into the table `records_of_keys`, copies
@@ -25,12 +25,8 @@ export async function takeFew(
     'select count(*) as n, min(lo) as lo, max(hi) as hi from keys',
   );
   if (n === 0 || n > few) return records;
-  const back = Math.max(
-    ...rules.map((each) =>
-      Math.max(each.discoveryWindow, each.sourceOfPlayWindow, each.flagMemory + each.stitchingGap),
-    ),
-  );
-  const taken = { begin: lo - FIRST_LOOK - back, end: hi + FIRST_LOOK };
+  const { playback, impression } = readBefore(rules);
+  const taken = { begin: lo - FIRST_LOOK - Math.max(playback, impression), end: hi + FIRST_LOOK };
   const files = filesBetween(records, taken.begin, taken.end);
   if (files.length === 0) return records;
   const only = await nameKeys(engine);
