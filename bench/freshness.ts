@@ -13,12 +13,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Producer } from 'kafkajs';
 import { createDatabase, startTestStack } from '../local/testing.ts';
-import { createKafka, createProducer, createTopics } from '../platform/kafka.ts';
+import { createKafka, createProducer } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool, type Pool, prepared } from '../platform/postgres.ts';
 import { playback } from '../test/core/samples.ts';
 import { cpuOf, safely } from './processes.ts';
 import { SteadyLoad } from './steady-load.ts';
+import { createStreamTopics } from './topics.ts';
 
 const PLAYS = Number(process.argv[2] ?? 300);
 const RATE = Number(process.argv[3] ?? 5_000);
@@ -28,13 +29,7 @@ const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 10
 try {
   const log = silentLogger();
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });
-  const admin = kafka.admin();
-  await admin.connect();
-  await createTopics(
-    admin,
-    ['impressions', 'playback', 'whence.dlq'].map((topic) => ({ topic, numPartitions: 6 })),
-  );
-  await admin.disconnect();
+  await createStreamTopics(kafka);
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'bench', log });
   const producer = createProducer(kafka);

@@ -11,11 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../local/ports.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
-import { createKafka, createProducer, createTopics } from '../platform/kafka.ts';
+import { createKafka, createProducer } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { childrenOf, cpuOf, residentMb, safely } from './processes.ts';
 import { messageOf, sendAll, type SimulatedMessage } from './simulated.ts';
+import { createStreamTopics } from './topics.ts';
 
 const MINUTES = Number(process.argv[2] ?? 10);
 const RATE = Number(process.argv[3] ?? 2_000);
@@ -26,11 +27,7 @@ const PIECE_MS = 250;
 const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024, brief: false });
 try {
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log: silentLogger() });
-  const admin = kafka.admin();
-  await admin.connect();
-  const topics = ['impressions', 'playback', 'whence.dlq'].map((topic) => ({ topic, numPartitions: 6 }));
-  await createTopics(admin, topics);
-  await admin.disconnect();
+  await createStreamTopics(kafka);
   const port = await freePort();
   const launcher = fileURLToPath(new URL('../cli/whence.js', import.meta.url));
   const stream = spawn(process.execPath, [launcher, 'stream', '--processes', '2', '--metrics-port', String(port)], {

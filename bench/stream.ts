@@ -10,15 +10,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createDatabase, startTestStack } from '../local/testing.ts';
-import { createKafka, createProducer, createTopics } from '../platform/kafka.ts';
+import { createKafka, createProducer } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { childrenOf, cpuOf, residentMb, safely } from './processes.ts';
 import { messageOf, sendAll, type SimulatedMessage } from './simulated.ts';
+import { createStreamTopics } from './topics.ts';
 
 const EVENTS = Number(process.argv[2] ?? 1_000_000);
-const PARTITIONS = 6;
 /** About 76 lines a profile and day. */
 const DAYS = 2;
 const PROFILES = Math.ceil(EVENTS / 76 / DAYS);
@@ -64,12 +64,7 @@ const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 10
 try {
   const log = silentLogger();
   const kafka = createKafka({ brokers: stack.kafka.brokers, clientId: 'bench', log });
-  const admin = kafka.admin();
-  await admin.connect();
-  await createTopics(
-    admin,
-    ['impressions', 'playback', 'whence.dlq'].map((topic) => ({ topic, numPartitions: PARTITIONS })),
-  );
+  await createStreamTopics(kafka);
   const sent = await send();
   console.log(`${sent.toLocaleString('en')} events of ${PROFILES.toLocaleString('en')} profiles over ${DAYS} days`);
   console.log(`${''.padEnd(34)} events/s   CPU-s/M   peak MB   Postgres CPU-s/M   Kafka CPU-s/M`);
@@ -85,7 +80,6 @@ try {
     await pool.end();
     if (rows[0].n !== sent) throw new Error(`The ledger has ${rows[0].n} records of ${sent}`);
   }
-  await admin.disconnect();
 
   async function report(what: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
     const pids = [stack.postgres.runnable, stack.kafka.runnable].map((r) => ('pid' in r ? r.pid : 0));

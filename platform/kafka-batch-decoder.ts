@@ -6,7 +6,6 @@ export interface Decoder {
   buffer: Buffer;
   offset: number;
   forward(bytes: number): void;
-  readAll(): Buffer;
   readInt8(): number;
   readInt16(): number;
   readInt32(): number;
