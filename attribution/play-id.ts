@@ -1,7 +1,9 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** The namespace of play ids, a UUID made once for this purpose. */
 const NAMESPACE = Buffer.from('6f1d1c2ab0c44b0d9a5e3f7f6a2d9c11', 'hex');
+/** The hexadecimal digits of the variant: 10 in their first two bits. */
+const VARIANTS = '89ab';
 
 /**
  * The id of a play: a UUID of version 5 (RFC 9562) over its key and start, so the same in both layers and in every run.
@@ -11,9 +13,8 @@ const NAMESPACE = Buffer.from('6f1d1c2ab0c44b0d9a5e3f7f6a2d9c11', 'hex');
  * @param startedAt epoch milliseconds
  */
 export function playId(profileId: string, workId: string, startedAt: number): string {
-  const hash = createHash('sha1').update(NAMESPACE).update(`${profileId}\0${workId}\0${startedAt}`).digest();
-  hash[6] = (hash[6] & 0x0f) | 0x50;
-  hash[8] = (hash[8] & 0x3f) | 0x80;
-  const hex = hash.toString('hex', 0, 16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const name = Buffer.from(`${profileId}\0${workId}\0${startedAt}`);
+  const hex = hash('sha1', Buffer.concat([NAMESPACE, name]), 'hex');
+  const variant = VARIANTS[parseInt(hex[16], 16) & 3];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -14,7 +14,7 @@ import { registerPolicy } from '../merge/register-policy.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
 import { silentLogger } from '../platform/log.ts';
 import { valueOf } from '../platform/plain-record.ts';
-import { openPool } from '../platform/postgres.ts';
+import { openPool, pipelineBeside } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { commitDelta } from '../streaming/commit.ts';
 import { takeTask } from '../streaming/sql/take-task.ts';
@@ -53,6 +53,7 @@ const stack = await startTestStack({ services: ['postgres'], brief: false });
 try {
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'bench', log: silentLogger() });
+  const pipeline = pipelineBeside(pool, silentLogger());
   const spent = new Map<string, number>();
   await phase('JSON.parse', () => {
     for (let i = 0; i < count; i++) {
@@ -83,11 +84,11 @@ try {
       for (let i = at; i < end; i++) state.read(topics[i], message(i), false);
     });
     const delta = await phase('derive', () => state.takeDelta([false, false]));
-    await phase('commit', () => commitDelta(pool, 0, epoch, offsets, delta));
+    await phase('commit', () => commitDelta({ pool, pipeline }, 0, epoch, offsets, delta));
     await phase('evict', () => state.evict());
     offsets = delta.offsets;
   }
-  await pool.end();
+  await Promise.all([pool.end(), pipeline.end()]);
   for (const [name, cpu] of spent) console.log(`${name.padEnd(12)} ${((cpu / count) * 1e6).toFixed(2)}`);
 
   async function phase<T>(name: string, run: () => T | Promise<T>): Promise<T> {

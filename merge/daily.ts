@@ -1,4 +1,5 @@
 import { prepared, type Queryable } from '../platform/postgres.ts';
+import type { StatementRunner } from '../platform/statements.ts';
 import { type KeySet, playsOfKeys } from './keys.ts';
 
 /** What the plays of some keys add to the daily rollup. */
@@ -25,7 +26,7 @@ const SHARE = `count(*) as plays, count(*) filter (where p.qualified) as qualifi
   count(*) filter (where p.is_discovery) as discoveries, sum(p.watched_ms)::bigint as watched_ms`;
 
 /** The shares of all served plays of some keys as they stand now, by day, layer, country and row. */
-export async function dailyShares(database: Queryable, keys: KeySet): Promise<DailyShare[]> {
+export async function dailyShares(database: StatementRunner, keys: KeySet): Promise<DailyShare[]> {
   const { rows } = await database.query<DailyShare>(
     prepared(
       `select p.day, p.layer, p.country, p.sod_surface, p.sod_row_type, ${SHARE}
@@ -115,7 +116,7 @@ export class DailyMove {
  *
  * @param writer who writes: a task of the speed layer, `BATCH_WRITER`
  */
-export async function moveDaily(database: Queryable, writer: number, move: DailyMove): Promise<void> {
+export async function moveDaily(database: StatementRunner, writer: number, move: DailyMove): Promise<void> {
   const moved = move.shares;
   if (moved.length === 0) return;
   await database.query(

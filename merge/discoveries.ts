@@ -1,4 +1,5 @@
-import { prepared, type Queryable } from '../platform/postgres.ts';
+import { prepared } from '../platform/postgres.ts';
+import type { StatementRunner } from '../platform/statements.ts';
 import { type KeySet, playsOfKeys } from './keys.ts';
 
 const SOURCE = ['surface', 'class', 'row_type', 'row_id', 'row_rank', 'position', 'impression_id', 'evidence'];
@@ -18,7 +19,7 @@ export type Settler = 'speed' | 'batch';
  * @param served their served plays as `p`, where somebody has them ready
  */
 export async function settleDiscoveries(
-  database: Queryable,
+  database: StatementRunner,
   keys: KeySet,
   settler: Settler,
   served = playsOfKeys(keys, 'served_plays'),

@@ -1,4 +1,5 @@
-import type { Queryable } from '../platform/postgres.ts';
+import { prepared, type Queryable } from '../platform/postgres.ts';
+import type { StatementRunner } from '../platform/statements.ts';
 
 /** Any number that nothing else in the database locks. */
 const MERGE = 4_401_839_206;
@@ -8,8 +9,8 @@ const COMMIT = 4_401_839_207;
  * For a transaction of the speed layer that changes plays: until it ends, no other version of the batch view becomes current,
  * so that what it settles is settled against one.
  */
-export async function shareMerge(database: Queryable): Promise<void> {
-  await database.query('select pg_advisory_xact_lock_shared($1)', [MERGE]);
+export async function shareMerge(database: StatementRunner): Promise<void> {
+  await database.query(prepared('select pg_advisory_xact_lock_shared($1)', [MERGE]));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { prepared, type Queryable } from '../platform/postgres.ts';
+import type { StatementRunner } from '../platform/statements.ts';
 import type { KeySet } from './keys.ts';
 import { ownMerge } from './locks.ts';
 
@@ -21,7 +22,7 @@ export async function endNoting(database: Queryable): Promise<void> {
 }
 
 /** For a transaction of the speed layer, under the merge that it shares: notes its keys where somebody wants to know. */
-export async function noteKeys(database: Queryable, keys: KeySet): Promise<void> {
+export async function noteKeys(database: StatementRunner, keys: KeySet): Promise<void> {
   await database.query(
     prepared(
       `insert into whence.noted_keys (profile_id, work_id)

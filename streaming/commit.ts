@@ -3,11 +3,12 @@ import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetOf } from '../merge/keys.ts';
 import { shareMerge } from '../merge/locks.ts';
 import { noteKeys } from '../merge/noting.ts';
-import { withTransaction, type Pool } from '../platform/postgres.ts';
+import type { Pool } from '../platform/postgres.ts';
+import { withStatements } from '../platform/statements.ts';
 import { FencedError } from './errors.ts';
-import { advanceTask, wasCommitted, type Offsets } from './sql/advance-task.ts';
+import { advanceTask, isFenced, wasCommitted, type Offsets } from './sql/advance-task.ts';
 import { addDeadLetters, addToLedger } from './sql/write-ledger.ts';
-import { writePlays } from './sql/write-plays.ts';
+import { areCopied, writePlays } from './sql/write-plays.ts';
 import type { Delta } from './task-state.ts';
 
 /** A crash or a fault can be put between any two steps of a commit, by tests. */
@@ -17,43 +18,66 @@ export type CheckpointStep = 'cut' | 'segment written' | 'head written' | 'regis
 export type RecoveryStep = 'taken' | 'head read' | 'segment restored' | 'restored' | 'recovered';
 export type OnStep = (step: CommitStep | CheckpointStep | RecoveryStep) => void | Promise<void>;
 
+/** Connections for commits: small ones go in a few waves of statements, large ones use COPY, which a pipeline does not allow. */
+export interface CommitPools {
+  pool: Pool;
+  pipeline: Pool;
+}
+
 /**
  * Commits a delta: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while the task is
  * of this epoch and at the offsets `from`.
+ *
+ * Its statements are sent without waiting for each other's answers: where the fence is closed, all after it do nothing. A small
+ * commit takes two round trips, one where no play changes.
  *
  * Locks are taken in one order everywhere: first the task's row, then the merge (shared), then rows of its own keys.
  *
  * @throws FencedError where another process has the task; then nothing was written
  */
 export async function commitDelta(
-  pool: Pool,
+  { pool, pipeline }: CommitPools,
   task: number,
   epoch: number,
   from: Offsets,
   delta: Delta,
-  onStep: OnStep = () => {},
+  onStep?: OnStep,
 ): Promise<void> {
-  await withTransaction(pool, async (client) => {
-    await onStep('begun');
-    if (!(await advanceTask(client, task, epoch, from, delta))) throw new FencedError(task, epoch);
-    await onStep('fenced');
-    if (delta.touched.length > 0) {
-      await shareMerge(client);
-      const keys = keySetOf(delta.touched);
-      await noteKeys(client, keys);
-      const before = await dailyShares(client, keys);
-      await writePlays(client, task, delta.touched, delta.plays);
-      await onStep('plays written');
-      await settleDiscoveries(client, keys, 'speed');
-      const move = new DailyMove().add(before, -1).add(await dailyShares(client, keys), 1);
-      await moveDaily(client, task, move);
-    }
-    await onStep('settled');
-    await addToLedger(client, task, delta.ledger);
-    await addDeadLetters(client, task, delta.deadLetters);
-    await onStep('before commit');
-  });
-  await onStep('committed');
+  try {
+    await withStatements(areCopied(delta.plays) ? pool : pipeline, async (statements) => {
+      // Whoever puts something between two steps has all before it done.
+      const step = async (name: CommitStep) => {
+        if (onStep === undefined) return;
+        await statements.answered();
+        await onStep(name);
+      };
+      await step('begun');
+      void statements.send(advanceTask(statements, task, epoch, from, delta));
+      await step('fenced');
+      if (delta.touched.length > 0) {
+        const keys = keySetOf(delta.touched);
+        void statements.send(shareMerge(statements));
+        void statements.send(noteKeys(statements, keys));
+        const before = statements.send(dailyShares(statements, keys));
+        const written = statements.send(writePlays(statements, task, delta.touched, delta.plays));
+        // A copy is no statement: what follows waits for it.
+        if (areCopied(delta.plays)) await written;
+        await step('plays written');
+        void statements.send(settleDiscoveries(statements, keys, 'speed'));
+        const after = statements.send(dailyShares(statements, keys));
+        await statements.answered();
+        const move = new DailyMove().add(await before, -1).add(await after, 1);
+        void statements.send(moveDaily(statements, task, move));
+      }
+      await step('settled');
+      void statements.send(addToLedger(statements, task, delta.ledger));
+      void statements.send(addDeadLetters(statements, task, delta.deadLetters));
+      await step('before commit');
+    });
+  } catch (error) {
+    throw isFenced(error) ? new FencedError(task, epoch) : error;
+  }
+  await onStep?.('committed');
 }
 
 /**
@@ -61,7 +85,7 @@ export async function commitDelta(
  * fence that is closed because that try went through is no fence.
  */
 export async function commitAgain(...commit: Parameters<typeof commitDelta>): Promise<void> {
-  const [pool, task, epoch, , delta] = commit;
+  const [{ pool }, task, epoch, , delta] = commit;
   try {
     await commitDelta(...commit);
   } catch (error) {

@@ -3,7 +3,7 @@ import type { Policy } from '../attribution/policy.ts';
 import type { Health } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import { Outage } from '../platform/outage.ts';
-import type { Pool } from '../platform/postgres.ts';
+import { pipelineBeside, type Pool } from '../platform/postgres.ts';
 import { findInstallation } from '../archive/manifest.ts';
 import type { Storage } from '../platform/storage.ts';
 import { waitUntilCaughtUp } from './caught-up.ts';
@@ -83,7 +83,8 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     trouble: new Outage(log, CHECKPOINT_WORDS),
     installation: await findInstallation(pool),
   };
-  const tasks = new TaskSet({ ...options, outage, checkpoints }, topics.names, consumer, () =>
+  const pipeline = pipelineBeside(pool, log);
+  const tasks = new TaskSet({ ...options, pipeline, outage, checkpoints }, topics.names, consumer, () =>
     fetchBounds(admin, topics.names),
   );
 
@@ -96,6 +97,7 @@ export async function startSpeedLayer(options: SpeedLayerOptions): Promise<Speed
     await tasks.settle();
     await consumer.disconnect();
     tasks.abandon();
+    await pipeline.end();
     await relay.stop();
     await admin.disconnect();
   });

@@ -21,7 +21,7 @@ const STUCK_AFTER_MS = 60_000;
 
 type TaskSetOptions = Pick<
   TaskOptions,
-  'policy' | 'pool' | 'log' | 'outage' | 'onStep' | 'checkpoints' | 'stalledAfterMs'
+  'policy' | 'pool' | 'pipeline' | 'log' | 'outage' | 'onStep' | 'checkpoints' | 'stalledAfterMs'
 > & {
   acceptDataLoss?: boolean;
   metrics?: SpeedMetrics;
@@ -190,6 +190,7 @@ export class TaskSet {
           topics: this.#topics,
           policy: this.#options.policy,
           pool: this.#options.pool,
+          pipeline: this.#options.pipeline,
           log: this.#options.log,
           outage: this.#options.outage,
           bounds: this.#topics.map((topic) => bounds.get(topic)?.[number] ?? { earliest: 0, next: 0 }),

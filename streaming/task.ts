@@ -36,6 +36,8 @@ export interface TaskOptions {
   topics: readonly string[];
   policy: Policy;
   pool: Pool;
+  /** For small commits (`CommitPools`). */
+  pipeline: Pool;
   log: Logger;
   outage: Outage;
   /** Bounds of this partition's logs, by topic. */
@@ -378,7 +380,7 @@ export class Task {
   }
 
   async #commitDelta(settle: boolean): Promise<void> {
-    const { pool, outage } = this.#options;
+    const { outage } = this.#options;
     const stamps = this.#stamps;
     this.#stamps = [];
     const begun = Date.now();
@@ -398,7 +400,7 @@ export class Task {
       if (cut !== null) this.#sinceCheckpoint = 0;
       const commit = () => {
         if (this.#ended) throw new FencedError(this.number, this.#epoch);
-        return commitAgain(pool, this.number, this.#epoch, from, delta, this.#options.onStep);
+        return commitAgain(this.#options, this.number, this.#epoch, from, delta, this.#options.onStep);
       };
       await waitOut(commit, {
         outage,

@@ -1,9 +1,14 @@
-import { prepared, type Queryable } from '../../platform/postgres.ts';
+import { prepared } from '../../platform/postgres.ts';
+import type { StatementRunner } from '../../platform/statements.ts';
 import type { LedgerRow } from '../ledger.ts';
 import type { DeadLetterRow } from '../task-state.ts';
 
 /** Adds the counts of a commit. */
-export async function addToLedger(database: Queryable, partition: number, rows: readonly LedgerRow[]): Promise<void> {
+export async function addToLedger(
+  database: StatementRunner,
+  partition: number,
+  rows: readonly LedgerRow[],
+): Promise<void> {
   if (rows.length === 0) return;
   await database.query(
     prepared(
@@ -27,11 +32,11 @@ export async function addToLedger(database: Queryable, partition: number, rows: 
 
 /** Keeps the records that are no events. */
 export async function addDeadLetters(
-  database: Queryable,
+  database: StatementRunner,
   partition: number,
   rows: readonly DeadLetterRow[],
 ): Promise<void> {
-  for (const slice of slices(rows)) await addSlice(database, partition, slice);
+  await Promise.all([...slices(rows)].map((slice) => addSlice(database, partition, slice)));
 }
 
 /** Letters are whole records: no statement may grow with their number. */
@@ -55,9 +60,9 @@ function* slices(rows: readonly DeadLetterRow[]): Generator<DeadLetterRow[]> {
  * A record that was a dead letter before and was sent again is still that letter, and open again: it is no second one. It is
  * known by the token of its batch and by its value. Where it was sent once more since, that later sending decides.
  */
-async function addSlice(database: Queryable, partition: number, rows: readonly DeadLetterRow[]): Promise<void> {
-  await database.query(
-    `with n as (
+async function addSlice(database: StatementRunner, partition: number, rows: readonly DeadLetterRow[]): Promise<void> {
+  await database.query({
+    text: `with n as (
        select * from json_to_recordset($2) as n (
          topic text, "offset" bigint, epoch_day integer, reason text, field text, message text, key bytea, value bytea,
          stamped_at timestamptz, token uuid, letter bigint
@@ -84,6 +89,6 @@ async function addSlice(database: Queryable, partition: number, rows: readonly D
      select n.topic, $1, n."offset", date '1970-01-01' + n.epoch_day, n.reason, n.field, n.message, n.key, n.value,
        n.stamped_at
      from n where not exists (select from again a where a.topic = n.topic and a."offset" = n."offset")`,
-    [partition, JSON.stringify(rows)],
-  );
+    values: [partition, JSON.stringify(rows)],
+  });
 }

@@ -1,10 +1,16 @@
 import { PLAY_ROW_COLUMNS } from '../../attribution/play-row.ts';
 import { copyRows } from '../../platform/copy-rows.ts';
-import { type PoolClient, prepared } from '../../platform/postgres.ts';
+import { prepared } from '../../platform/postgres.ts';
+import type { Statements } from '../../platform/statements.ts';
 import type { SpeedPlayRow, TouchedKey } from '../task-state.ts';
 
 /** From so many plays on, a table made for them and COPY cost less than JSON: whoever catches up writes thousands at once. */
 const WORTH_COPYING = 500;
+
+/** Whether so many plays are written by COPY, which a connection in a pipeline cannot do. */
+export function areCopied(plays: readonly SpeedPlayRow[]): boolean {
+  return plays.length >= WORTH_COPYING;
+}
 
 /**
  * Replaces the plays of the touched keys that end where something changed, or later: what is derived now is written, what
@@ -12,16 +18,20 @@ const WORTH_COPYING = 500;
  * A producer that spreads a profile over partitions gives two tasks a part of its plays each; neither deletes the other's.
  */
 export async function writePlays(
-  client: PoolClient,
+  statements: Statements,
   task: number,
   touched: readonly TouchedKey[],
   plays: readonly SpeedPlayRow[],
 ): Promise<void> {
-  await client.query(
+  const deleted = statements.query(
     prepared(
+      // Keys are looked up one by one (which is what OFFSET is for), whatever is known of how many plays there are.
       `delete from whence.speed_plays p
      using unnest($1::text[], $2::text[], $3::timestamptz[]) as t (profile_id, work_id, affected_from)
-     where p.profile_id = t.profile_id and p.work_id = t.work_id and p.ended_at >= t.affected_from and p.task = $4
+     cross join lateral (
+       select o.play_id from whence.speed_plays o where o.profile_id = t.profile_id and o.work_id = t.work_id offset 0
+     ) of_key
+     where p.play_id = of_key.play_id and p.ended_at >= t.affected_from and p.task = $4
        -- All of them as one array, which is looked up by hash.
        and p.play_id <> all ($5::uuid[])`,
       [
@@ -33,16 +43,16 @@ export async function writePlays(
       ],
     ),
   );
-  if (plays.length === 0) return;
-  if (plays.length < WORTH_COPYING) {
+  if (areCopied(plays)) {
+    await deleted;
+    await statements.query({ text: 'create temp table written_plays (like whence.speed_plays) on commit drop' });
+    await copyRows(statements.client, 'written_plays', COLUMNS, plays, (play) => COLUMNS.map((name) => play[name]));
+    await statements.query({ text: upsertFrom('written_plays') });
+  } else if (plays.length > 0) {
     // One parameter, whatever the number of columns and the length of their arrays.
     const rows = 'json_populate_recordset(null::whence.speed_plays, $1)';
-    await client.query(prepared(upsertFrom(rows), [JSON.stringify(plays)]));
-    return;
+    await statements.query(prepared(upsertFrom(rows), [JSON.stringify(plays)]));
   }
-  await client.query('create temp table written_plays (like whence.speed_plays) on commit drop');
-  await copyRows(client, 'written_plays', COLUMNS, plays, (play) => COLUMNS.map((name) => play[name]));
-  await client.query(upsertFrom('written_plays'));
 }
 
 function upsertFrom(rows: string): string {

@@ -17,7 +17,7 @@ import { findHold } from '../../batch/hold.ts';
 import { createDatabase, startTestStack } from '../../local/testing.ts';
 import { registerPolicy } from '../../merge/register-policy.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { openPool, type Pool } from '../../platform/postgres.ts';
+import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts';
 import { openLocalStorage, type Storage } from '../../platform/storage.ts';
 import { commitFile } from '../../streaming/archiver-commit.ts';
 import { commitDelta } from '../../streaming/commit.ts';
@@ -29,6 +29,8 @@ import type { LogRecord } from '../oracle/oracle.ts';
 /** What many little worlds share: one database, emptied between them. */
 export interface Ground {
   pool: Pool;
+  /** Beside it, for commits of the speed layer. */
+  pipeline: Pool;
   databaseUrl: string;
   storage: Storage;
   writer: ArchiveWriter;
@@ -43,10 +45,12 @@ export async function openGround(open = openLocalStorage): Promise<Ground> {
   const stack = await startTestStack({ services: ['postgres'] });
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'whence-test', log: silentLogger(), max: 8 });
+  const pipeline = pipelineBeside(pool, silentLogger());
   const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'whence-batch-'));
   const writer = await ArchiveWriter.open(directory);
   return {
     pool,
+    pipeline,
     databaseUrl,
     storage: await open(path.join(directory, 'data')),
     writer,
@@ -57,7 +61,7 @@ export async function openGround(open = openLocalStorage): Promise<Ground> {
     },
     async stop() {
       writer.close();
-      await pool.end();
+      await Promise.all([pool.end(), pipeline.end()]);
       await stack.stop();
       await fs.rm(directory, { recursive: true, force: true });
     },
@@ -164,7 +168,7 @@ export class LittleWorld {
       task.state.read(topic, messageOf(next), false);
     }
     const delta = task.state.takeDelta(this.topics.map(() => false));
-    await commitDelta(this.ground.pool, partition, task.epoch, task.from, delta);
+    await commitDelta(this.ground, partition, task.epoch, task.from, delta);
     task.from = delta.offsets;
   }
 

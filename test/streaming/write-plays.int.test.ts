@@ -3,7 +3,8 @@ import { defaultPolicy } from '../../attribution/policy.ts';
 import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
 import { registerPolicy } from '../../merge/register-policy.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { openPool, withTransaction, type Pool } from '../../platform/postgres.ts';
+import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts';
+import { withStatements } from '../../platform/statements.ts';
 import { writePlays } from '../../streaming/sql/write-plays.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
 import { simulated } from './world.ts';
@@ -14,11 +15,11 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 
-async function emptyDatabase(): Promise<Pool> {
+async function emptyDatabase(): Promise<Pool & { pipeline: Pool }> {
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const pool = await openPool({ databaseUrl, applicationName: 'test', log: silentLogger() });
   await registerPolicy(pool, defaultPolicy);
-  return pool;
+  return Object.assign(pool, { pipeline: pipelineBeside(pool, silentLogger()) });
 }
 
 /** The plays of a simulated log, some with texts that need care. */
@@ -52,16 +53,16 @@ test('plays are written the same whether they are many at once or few at a time,
   expect(plays.length).toBeGreaterThan(600);
   const [few, many] = [await emptyDatabase(), await emptyDatabase()];
   for (let at = 0; at < plays.length; at += 100) {
-    await withTransaction(few, (client) => writePlays(client, 0, [], plays.slice(at, at + 100)));
+    await withStatements(few.pipeline, (statements) => writePlays(statements, 0, [], plays.slice(at, at + 100)));
   }
   for (let times = 0; times < 2; times++) {
-    await withTransaction(many, (client) => writePlays(client, 0, touched, plays));
+    await withStatements(many, (statements) => writePlays(statements, 0, touched, plays));
     expect(await held(many)).toEqual(await held(few));
   }
   expect(await held(few)).toHaveLength(plays.length);
   const changed = plays.map((play) => ({ ...play, title_id: `${play.title_id}!` }));
-  await withTransaction(many, (client) => writePlays(client, 0, touched, changed));
-  for (const play of changed) await withTransaction(few, (client) => writePlays(client, 0, [], [play]));
+  await withStatements(many, (statements) => writePlays(statements, 0, touched, changed));
+  for (const play of changed) await withStatements(few.pipeline, (statements) => writePlays(statements, 0, [], [play]));
   expect(await held(many)).toEqual(await held(few));
-  await Promise.all([few.end(), many.end()]);
+  await Promise.all([few, many].flatMap((pool) => [pool.end(), pool.pipeline.end()]));
 });

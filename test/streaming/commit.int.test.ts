@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { defaultPolicy } from '../../attribution/policy.ts';
+import { createDatabase, startTestStack, type TestStack } from '../../local/testing.ts';
+import { registerPolicy } from '../../merge/register-policy.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts';
+import { commitAgain, commitDelta } from '../../streaming/commit.ts';
+import { FencedError } from '../../streaming/errors.ts';
+import { takeTask } from '../../streaming/sql/take-task.ts';
+import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { simulated } from './world.ts';
+
+let stack: TestStack<'postgres'>;
+beforeAll(async () => {
+  stack = await startTestStack({ services: ['postgres'] });
+});
+afterAll(() => stack.stop());
+
+const TOPICS = ['impressions', 'playback'];
+const { lines } = simulated(200, 2, 21);
+
+/** The deltas of a log, each of so many records. */
+function* deltasOf(size: number): Generator<Delta> {
+  const state = new TaskState(0, TOPICS, defaultPolicy, {}, {});
+  for (const [offset, line] of lines.entries()) {
+    const topic = line.includes('"type":"playback"') ? 1 : 0;
+    const message = { key: null, value: Buffer.from(line), timestamp: '1790000000000', attributes: 0, headers: {} };
+    state.read(topic, { ...message, offset: String(offset) }, false);
+    if (state.pending === size) yield state.takeDelta([false, false]);
+  }
+  yield state.takeDelta([false, false]);
+}
+
+interface Ground {
+  pool: Pool;
+  pipeline: Pool;
+  epoch: number;
+}
+
+async function openGround(): Promise<Ground> {
+  const log = silentLogger();
+  const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
+  const pool = await openPool({ databaseUrl, applicationName: 'test', log, max: 2 });
+  await registerPolicy(pool, defaultPolicy);
+  const { epoch } = await takeTask(pool, 0, 0);
+  return { pool, pipeline: pipelineBeside(pool, log), epoch };
+}
+
+async function end({ pool, pipeline }: Ground): Promise<void> {
+  await Promise.all([pool.end(), pipeline.end()]);
+}
+
+/** All that a commit writes, but for when. */
+async function written({ pool }: Ground): Promise<unknown[]> {
+  const tables = {
+    speed_plays: 'play_id',
+    key_discoveries: 'profile_id, work_id',
+    daily_shares: 'day, layer, country, sod_surface, sod_row_type',
+    ledger: 'topic, day',
+    dead_letters: 'topic, "offset"',
+  };
+  const rows: unknown[] = [];
+  for (const [table, order] of Object.entries(tables)) {
+    // A rollup that came to nothing is nothing.
+    const some = table === 'daily_shares' ? 'where plays <> 0' : '';
+    const ours = `to_jsonb(t) - '{id,dead_lettered_at}'::text[]`;
+    rows.push([
+      table,
+      (await pool.query(`select ${ours} as row from whence.${table} t ${some} order by ${order}`)).rows,
+    ]);
+  }
+  rows.push((await pool.query('select task, offsets, watermark from whence.speed_tasks')).rows);
+  return rows;
+}
+
+test('a log is the same rows, in small commits through the pipeline and in large ones by COPY', async () => {
+  const [small, large] = [await openGround(), await openGround()];
+  for (const [ground, size] of [
+    [small, 150],
+    [large, lines.length],
+  ] as const) {
+    let offsets = {};
+    for (const delta of deltasOf(size)) {
+      await commitDelta(ground, 0, ground.epoch, offsets, delta);
+      offsets = delta.offsets;
+    }
+  }
+  expect(await written(small)).toEqual(await written(large));
+  await Promise.all([end(small), end(large)]);
+});
+
+test('behind a closed fence nothing is written, whatever was sent with it, and connections serve on', async () => {
+  const ground = await openGround();
+  const [first, second] = [...deltasOf(2_000)];
+  const former = ground.epoch;
+  const { epoch } = await takeTask(ground.pool, 0, 0);
+  const before = await written(ground);
+  await expect(commitDelta(ground, 0, former, {}, first)).rejects.toThrow(FencedError);
+  expect(await written(ground)).toEqual(before);
+  await commitDelta(ground, 0, epoch, {}, first);
+  const after = await written(ground);
+  // From elsewhere than where it is.
+  await expect(commitDelta(ground, 0, epoch, {}, second)).rejects.toThrow(FencedError);
+  expect(await written(ground)).toEqual(after);
+  // The answer to an earlier try of it was lost.
+  await commitAgain(ground, 0, epoch, {}, first);
+  expect(await written(ground)).toEqual(after);
+  await commitDelta(ground, 0, epoch, first.offsets, second);
+  expect(await written(ground)).not.toEqual(after);
+  await end(ground);
+});
