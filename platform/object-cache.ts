@@ -121,12 +121,13 @@ export class ObjectCache {
         return stat === null ? [] : [{ file, bytes: stat.size, usedAt: stat.mtimeMs }];
       }),
     );
-    const kept = found.flat().sort((a, b) => b.usedAt - a.usedAt);
-    let bytes = 0;
-    for (const each of kept) {
+    // The newest stays until it is lent, whatever its size: else it would be fetched for ever. The others share what it leaves; clocks of
+    // file systems are coarse, so that one may seem to have been used after it.
+    let bytes = found.flat().find(({ file }) => file === newest)?.bytes ?? 0;
+    const others = found.flat().filter(({ file }) => file !== newest);
+    for (const each of others.sort((a, b) => b.usedAt - a.usedAt)) {
       bytes += each.bytes;
-      // The newest stays until it is lent, whatever its size: else it would be fetched for ever.
-      if (bytes > maxBytes && each.file !== newest) await fs.rm(each.file, { force: true });
+      if (bytes > maxBytes) await fs.rm(each.file, { force: true });
     }
   }
 }

@@ -137,8 +137,9 @@ export function pipelineBeside(pool: Pool, log: Logger): Pool {
     ...options,
     pipeline: true,
     onConnect: (client) => {
+      const asBefore = onConnect?.(client) as unknown as Promise<unknown>;
       const plannedOnce = client.query('set plan_cache_mode to force_generic_plan');
-      return Promise.all([onConnect?.(client), plannedOnce]) as unknown as void;
+      return Promise.all([asBefore, plannedOnce]) as unknown as void;
     },
   };
   return createPool(config, log);

@@ -135,8 +135,12 @@ describe.skipIf(isMissing('bucket'))('a bucket', () => {
     for (const [i, body] of bodies.entries()) await storage.put(`k${i}`, Buffer.from(body));
     const lease = storage.lend();
     const paths: string[] = [];
-    for (const [i, body] of bodies.entries())
+    for (const [i, body] of bodies.entries()) {
       paths.push(...(await lease.take([{ key: `k${i}`, sha256: sha256(body) }])));
+      // By a clock that is ahead of the one that stamps new files.
+      const soon = new Date(Date.now() + 1_000);
+      fs.utimesSync(paths[i], soon, soon);
+    }
     expect(cached('bounded')).toEqual([sha256(bodies[2])]);
     expect(paths.map((file) => fs.readFileSync(file, 'utf8'))).toEqual(bodies);
     await storage.delete('k2');

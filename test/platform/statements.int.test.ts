@@ -51,9 +51,9 @@ describe.each([
 
   test('do nothing where one of them fails, whose error it is, and the connection serves on', async () => {
     const failing = withStatements(of(), async (statements) => {
-      statements.send(statements.query(add(1)));
-      statements.send(statements.query(add(13)));
-      statements.send(statements.query(add(14)));
+      void statements.send(statements.query(add(1)));
+      void statements.send(statements.query(add(13)));
+      void statements.send(statements.query(add(14)));
     });
     await expect(failing).rejects.toThrow('violates check constraint');
     await expect(
