@@ -10,13 +10,14 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { KafkaMessage } from 'kafkajs';
 import { defaultPolicy } from '../attribution/policy.ts';
+import type { RecordReader } from '../platform/record-reader.ts';
 import { openLocalStorage } from '../platform/storage.ts';
 import { Random } from '../simulator/random.ts';
 import { restoreCheckpoint } from '../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../streaming/checkpoint-write.ts';
 import { TaskState } from '../streaming/task-state.ts';
+import { recordOf } from '../test/records.ts';
 
 const RECORDS = Number(process.argv[2] ?? 5) * 1_000_000;
 /** Read while the checkpoint is written, and at a time: as the stream does between two looks at anything else. */
@@ -31,7 +32,7 @@ const ROWS = ['because_you_watched', 'trending', 'top_10', 'genre', 'continue_wa
 const random = new Random(1, 'checkpoint');
 const profiles = Array.from({ length: PROFILES }, () => random.uuid());
 
-function message(index: number): KafkaMessage {
+function record(index: number): RecordReader {
   const row = random.pick(ROWS);
   const title = random.below(3_000);
   const value = Buffer.from(
@@ -40,7 +41,7 @@ function message(index: number): KafkaMessage {
       `"page":"home","row_type":"${row}","row_id":"${row}:${title % 50}","row_rank":${random.below(40)},` +
       `"position":${random.below(20)},"title_id":"${70_000_000 + title}","token":"t.${random.hex()}"}`,
   );
-  return { key: null, value, offset: String(index), timestamp: '1790000000000', attributes: 0, headers: {} };
+  return recordOf({ key: null, value, offset: String(index), timestamp: '1790000000000', attributes: 0, headers: {} });
 }
 
 const cpu = () => {
@@ -56,10 +57,10 @@ try {
   let reading = 0;
   let longestStride = 0;
   for (let from = 0; from < RECORDS; from += STRIDE) {
-    const messages = Array.from({ length: STRIDE }, (_, i) => message(from + i));
+    const records = Array.from({ length: STRIDE }, (_, i) => record(from + i));
     const begun = cpu();
     const at = performance.now();
-    for (const each of messages) state.read(0, each, true);
+    for (const each of records) state.read(0, each, true);
     longestStride = Math.max(longestStride, performance.now() - at);
     reading += cpu() - begun;
   }
@@ -74,7 +75,7 @@ try {
 
   const place = { storage, prefix: 'checkpoints/bench/0/', epoch: 1, policy: defaultPolicy.hash };
   const written: Written = new WeakMap();
-  const more = Array.from({ length: MORE }, (_, i) => message(RECORDS + i));
+  const more = Array.from({ length: MORE }, (_, i) => record(RECORDS + i));
   let done = 0;
   const first = await checkpoint('the first checkpoint');
   await checkpoint('the next, of what is new');

@@ -17,6 +17,7 @@ import { createKafka, createProducer } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool, type Pool, prepared } from '../platform/postgres.ts';
 import { playback } from '../test/core/samples.ts';
+import { messagesOf } from '../test/records.ts';
 import { cpuOf, safely } from './processes.ts';
 import { SteadyLoad } from './steady-load.ts';
 import { createStreamTopics } from './topics.ts';
@@ -56,7 +57,8 @@ try {
   await consumer.run({
     partitionsConsumedConcurrently: 6,
     eachBatch: async ({ batch }) => {
-      const columns = [batch.messages.map(({ key }) => String(key)), batch.messages.map(({ value }) => String(value))];
+      const messages = [...messagesOf(batch.messages)];
+      const columns = [messages.map(({ key }) => String(key)), messages.map(({ value }) => String(value))];
       await pool.query('insert into bare select * from unnest($1::text[], $2::text[])', columns);
     },
   });

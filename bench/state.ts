@@ -13,8 +13,8 @@ import { defaultPolicy } from '../attribution/policy.ts';
 import { registerPolicy } from '../merge/register-policy.ts';
 import { createDatabase, startTestStack } from '../local/testing.ts';
 import { silentLogger } from '../platform/log.ts';
-import { valueOf } from '../platform/plain-record.ts';
 import { openPool, pipelineBeside } from '../platform/postgres.ts';
+import { RecordReader } from '../platform/record-reader.ts';
 import { simulate } from '../simulator/simulate.ts';
 import { commitDelta } from '../streaming/commit.ts';
 import { takeTask } from '../streaming/sql/take-task.ts';
@@ -67,21 +67,26 @@ try {
   const fields = new EventFields();
   let plain = 0;
   await phase('projection', () => {
+    const records = new RecordReader([]);
     for (let i = 0; i < count; i++) {
-      const value = valueOf(message(i));
-      if (value !== null && projectRecord(value, Infinity, fields)) plain++;
+      records.add([message(i)]);
+      if (records.next() && projectRecord(records, Infinity, fields)) plain++;
     }
   });
   console.log(`${((plain / count) * 100).toFixed(1)} % of them are plain`);
   const policy = defaultPolicy;
   await registerPolicy(pool, policy);
   const { epoch } = await takeTask(pool, 0, 0);
+  const records = new RecordReader([]);
   const state = new TaskState(0, TOPICS, policy, {}, {});
   let offsets = {};
   for (let at = 0; at < count; at += COMMIT_RECORDS) {
     const end = Math.min(at + COMMIT_RECORDS, count);
     await phase('read', () => {
-      for (let i = at; i < end; i++) state.read(topics[i], message(i), false);
+      for (let i = at; i < end; i++) {
+        records.add([message(i)]);
+        if (records.next()) state.read(topics[i], records, false);
+      }
     });
     const delta = await phase('derive', () => state.takeDelta([false, false]));
     await phase('commit', () => commitDelta({ pool, pipeline }, 0, epoch, offsets, delta));

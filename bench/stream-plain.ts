@@ -1,12 +1,13 @@
 /** What `bench/stream.ts` sets beside the stream: kafkajs `eachBatch` with `JSON.parse`, and nothing else. */
 
-import { createKafka } from '../platform/kafka.ts';
-import { silentLogger } from '../platform/log.ts';
+import kafkajs from 'kafkajs';
+import { registerCodecs } from '../platform/kafka-codecs.ts';
 
-const kafka = createKafka({
+registerCodecs();
+const kafka = new kafkajs.Kafka({
   brokers: (process.env.KAFKA_BROKERS ?? '').split(','),
   clientId: 'bench-plain',
-  log: silentLogger(),
+  logLevel: kafkajs.logLevel.NOTHING,
 });
 let left = Number(process.argv[2]);
 let valid = 0;

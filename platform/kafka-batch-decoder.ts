@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
-import { type BatchContext, PlainBatch, PlainRecord } from './plain-record.ts';
+import type { KafkaMessage } from 'kafkajs';
+import { RecordReader } from './record-reader.ts';
+import { type BatchContext, RecordBatch, RecordRun } from './record-run.ts';
 
 /** kafkajs's decoder: bytes, and how far they were read. */
 export interface Decoder {
@@ -12,15 +14,13 @@ export interface Decoder {
   readInt64(): bigint;
 }
 
-interface DecodedBatch extends BatchContext {
+interface DecodedBatch {
   records: object[];
 }
 
 const TIMESTAMP_TYPE = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
-/** Seven bits each: an integer of so many bytes is exact as a number, whatever its bits. */
-const MOST_VARINT_BYTES = 7;
 
 const require = createRequire(import.meta.url);
 const PATH = require.resolve('kafkajs/src/protocol/recordBatch/v0/decoder');
@@ -31,24 +31,21 @@ const { KafkaJSPartialMessageError } = require('kafkajs/src/errors') as {
 const { lookupCodecByAttributes } = require('kafkajs/src/protocol/message/compression') as {
   lookupCodecByAttributes: (attributes: number) => { decompress: (bytes: Buffer) => Promise<Buffer> } | null;
 };
-/** kafkajs's own decoder of one record, which decides wherever a record is anything but plain. */
-const decodeRecordPlainly = require('kafkajs/src/protocol/recordBatch/record/v0/decoder') as (
-  decoder: Decoder,
-  context: BatchContext,
-) => object;
-/** kafkajs's own decoder of a batch. */
+/** kafkajs's own decoder of a batch, which decides wherever a number is more than a double holds. */
 export const decodeBatchPlainly = require(PATH) as (decoder: Decoder) => Promise<DecodedBatch>;
 
 /**
- * Decodes a batch of records as kafkajs does, for a small part of the time and the memory: kafkajs makes of each record three
- * buffers, two strings and some objects, and adds up its numbers as big integers; here it is one object of places. Records
- * with headers, and numbers that a double does not hold, are left to kafkajs.
+ * Decodes a batch of records into what kafkajs takes for its messages, for a small part of the time and the memory: kafkajs
+ * makes of each record three buffers, two strings and some objects, and adds up its numbers as big integers. Here all
+ * records are one run, which is looked at when it is read (`RecordReader`). In a transaction each is a run of its own:
+ * where kafkajs drops them, it tells of the first and the last. Markers of transactions are kafkajs's own.
  *
  * The layout is that of the Kafka protocol, format v2 (https://kafka.apache.org/documentation/#messageformat).
  *
  * @throws KafkaJSPartialMessageError at the tail of a response, which kafkajs expects
  */
 export async function decodeBatch(response: Decoder): Promise<DecodedBatch> {
+  const begin = response.offset;
   const firstOffset = String(response.readInt64());
   const length = response.readInt32();
   const body = new DecoderOf(response.buffer.subarray(response.offset, response.offset + length));
@@ -56,113 +53,52 @@ export async function decodeBatch(response: Decoder): Promise<DecodedBatch> {
   if (body.buffer.length < length) {
     throw new KafkaJSPartialMessageError(`A batch of ${length} bytes of which ${body.buffer.length} came`);
   }
-  const { attributes, context } = readHeader(body, firstOffset);
+  const { attributes, lastOffsetDelta, context } = readHeader(body, firstOffset);
+  const lastOffset = Number(firstOffset) + lastOffsetDelta;
+  if (context.isControlBatch || !Number.isSafeInteger(lastOffset)) {
+    response.offset = begin;
+    return decodeBatchPlainly(response);
+  }
   const codec = lookupCodecByAttributes(attributes);
   const count = body.readInt32();
-  if (count <= 0) return { ...context, records: [] };
   const rest = body.buffer.subarray(body.offset);
-  const bytes = codec === null ? rest : await codec.decompress(rest);
-  return { ...context, records: decodeRecords(new PlainBatch(context, bytes), count) };
+  const bytes = codec === null || count <= 0 ? rest : await codec.decompress(rest);
+  const run = new RecordRun(new RecordBatch(context, bytes), 0, Math.max(count, 0), lastOffset);
+  return { records: context.inTransaction ? separately(run) : [run] };
 }
 
-function readHeader(body: Decoder, firstOffset: string): { attributes: number; context: BatchContext } {
-  const partitionLeaderEpoch = body.readInt32();
+function readHeader(body: Decoder, firstOffset: string) {
+  // The epoch of the leader.
+  body.readInt32();
   const magicByte = body.readInt8();
   // The checksum, which kafkajs does not look at either.
   body.readInt32();
   const attributes = body.readInt16();
-  const context = {
+  const lastOffsetDelta = body.readInt32();
+  const context: BatchContext = {
     firstOffset,
-    partitionLeaderEpoch,
     inTransaction: (attributes & TRANSACTIONAL) !== 0,
     isControlBatch: (attributes & CONTROL) !== 0,
     timestampType: (attributes & TIMESTAMP_TYPE) === 0 ? 0 : 1,
     magicByte,
-    lastOffsetDelta: body.readInt32(),
     firstTimestamp: String(body.readInt64()),
     maxTimestamp: String(body.readInt64()),
     producerId: String(body.readInt64()),
-    producerEpoch: body.readInt16(),
-    firstSequence: body.readInt32(),
   };
-  return { attributes, context };
+  // The epoch of the producer, and the first sequence number.
+  body.readInt16();
+  body.readInt32();
+  return { attributes, lastOffsetDelta, context };
 }
 
-/** Where reading is: kept between calls, since records are decoded in one go. */
-const cursor: { bytes: Buffer; at: number; plain: boolean } = { bytes: Buffer.alloc(0), at: 0, plain: true };
-
-function decodeRecords(batch: PlainBatch, count: number): object[] {
-  cursor.bytes = batch.bytes;
-  cursor.at = 0;
-  return Array.from({ length: count }, () => {
-    cursor.plain = true;
-    const length = readVarint();
-    const begin = cursor.at;
-    const plain = readPlain(batch);
-    // A record whose fields do not end where it does is kafkajs's, too.
-    const record =
-      plain !== null && cursor.at === begin + length ? plain : decodeAnyRecord(batch, begin, begin + length);
-    cursor.at = begin + length;
-    return record;
-  });
-}
-
-function decodeAnyRecord({ bytes, context }: PlainBatch, begin: number, end: number): object {
-  return decodeRecordPlainly(new DecoderOf(bytes.subarray(begin, end)), context);
-}
-
-/** Reads a record at the cursor. @returns null where kafkajs is to decide */
-function readPlain(batch: PlainBatch): PlainRecord | null {
-  const attributes = nextByte();
-  const timestampDelta = readVarint();
-  const offsetDelta = readVarint();
-  const keyLength = readVarint();
-  const keyBegin = skip(keyLength);
-  const keyEnd = cursor.at;
-  const valueLength = readVarint();
-  const begin = skip(valueLength);
-  const end = cursor.at;
-  const headers = readVarint();
-  const exact = isExact(batch.firstTimestamp, timestampDelta) && isExact(batch.firstOffset, offsetDelta);
-  if (!cursor.plain || headers !== 0 || !exact) return null;
-  // Attributes of a record are a signed byte, unused.
-  return new PlainRecord(batch, (attributes << 24) >> 24, timestampDelta, offsetDelta, keyBegin, keyEnd, begin, end);
-}
-
-function isExact(first: number, delta: number): boolean {
-  return Number.isSafeInteger(first) && Number.isSafeInteger(first + delta);
-}
-
-/** No index is ever out of bounds: one such makes all look-ups slow for good. */
-function nextByte(): number {
-  if (cursor.at < cursor.bytes.length) return cursor.bytes[cursor.at++];
-  cursor.plain = false;
-  return 0;
-}
-
-function readVarint(): number {
-  let value = 0;
-  let scale = 1;
-  for (let bytes = 0; bytes < MOST_VARINT_BYTES; bytes++) {
-    const byte = nextByte();
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-    scale *= 128;
+function separately(run: RecordRun): object[] {
+  const reader = new RecordReader([run as unknown as KafkaMessage], -Infinity);
+  const records: object[] = [];
+  while (reader.next()) {
+    const { place } = reader;
+    records.push(place === null ? reader.message : new RecordRun(run.batch, place, 1, reader.offset));
   }
-  cursor.plain = false;
-  return 0;
-}
-
-/** Passes over so many bytes, none where there is nothing (-1). @returns where they begin, -1 where there is nothing */
-function skip(length: number): number {
-  if (length === -1) return -1;
-  const begin = cursor.at;
-  if (length < 0 || begin + length > cursor.bytes.length) {
-    cursor.plain = false;
-    return -1;
-  }
-  cursor.at += length;
-  return begin;
+  return records;
 }
 
 /**

@@ -4,9 +4,9 @@ import kafkajs, {
   type Consumer,
   type EachBatchPayload,
   type Kafka,
-  type KafkaMessage,
   type PartitionAssigner,
 } from 'kafkajs';
+import { RecordReader } from './record-reader.ts';
 
 /** Records of one partition: from an offset up to another, that one not included. */
 export interface LogRange {
@@ -34,7 +34,7 @@ export async function readLog(
   kafka: Kafka,
   groupPrefix: string,
   ranges: readonly LogRange[],
-  onRecord: (topic: string, record: KafkaMessage) => void,
+  onRecord: (topic: string, record: RecordReader) => void,
 ): Promise<void> {
   const wanted = ranges.filter(({ from, to }) => from < to);
   if (wanted.length === 0) return;
@@ -59,7 +59,7 @@ export async function readLog(
 function readRanges(
   consumer: Consumer,
   ranges: readonly LogRange[],
-  onRecord: (topic: string, record: KafkaMessage) => void,
+  onRecord: (topic: string, record: RecordReader) => void,
 ): Promise<void> {
   const { GROUP_JOIN, CRASH, END_BATCH_PROCESS } = consumer.events;
   const places = new Map(ranges.map((range) => [`${range.topic}/${range.partition}`, { ...range, at: range.from }]));
@@ -97,11 +97,10 @@ function readRanges(
       const { topic, partition, messages } = payload.batch;
       const place = places.get(`${topic}/${partition}`);
       if (place === undefined || payload.isStale()) return;
-      for (const record of messages) {
-        const offset = Number(record.offset);
-        if (offset < place.at || offset >= place.to) continue;
-        onRecord(topic, record);
-        place.at = offset + 1;
+      const reader = new RecordReader(messages, place.at);
+      while (reader.next() && reader.offset < place.to) {
+        onRecord(topic, reader);
+        place.at = reader.offset + 1;
       }
       place.at = Math.max(place.at, Number(payload.batch.lastOffset()) + 1);
       heard();

@@ -1,4 +1,3 @@
-import type { KafkaMessage } from 'kafkajs';
 import { ArchiveFileSweptError } from '../archive/errors.ts';
 import { type ArchiveFile, FORMAT, type LogPlace } from '../archive/file.ts';
 import { type ArchivePlaces, publishFile } from '../archive/publish.ts';
@@ -7,6 +6,7 @@ import { parseRecord } from '../attribution/validate.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing, isStoragePassing } from '../platform/passing.ts';
+import { RecordPlace, type RecordReader } from '../platform/record-reader.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { ArchiveView } from './archive-health.ts';
 import type { FileCommit } from './archive-metrics.ts';
@@ -43,7 +43,8 @@ interface Range {
   from: number;
   to: number;
   buffer: RecordBuffer | null;
-  last: KafkaMessage | null;
+  /** No record where none was read. */
+  last: RecordPlace;
 }
 
 /**
@@ -66,7 +67,7 @@ export class ArchiveTask {
   #position: number;
   #from: number;
   #buffer: RecordBuffer | null = null;
-  #last: KafkaMessage | null = null;
+  #last = new RecordPlace();
   #begunAt = 0;
   /** Size of the records gathered, and of those being written: of their JSON, which is about what they take in memory. */
   #bytes = 0;
@@ -193,19 +194,18 @@ export class ArchiveTask {
    *
    * @throws TopicRecreatedError where the last committed record is another one now
    */
-  read(message: KafkaMessage): void {
+  read(record: RecordReader): void {
     if (this.#buffer === null) throw new Error(`${this.topic}/${this.partition} is not prepared to read`);
-    const offset = Number(message.offset);
+    const { offset, stampedAt, value } = record;
     if (offset < this.#position) return;
-    if (offset === this.#mark?.offset) this.#compare(message, this.#mark);
+    if (offset === this.#mark?.offset) this.#compare(record, this.#mark);
     this.#moveTo(offset + 1);
     if (offset < this.#from) return;
-    this.#last = message;
-    const stampedAt = Number(message.timestamp);
-    const read = parseRecord(message.value, stampedAt);
+    this.#last.copy(record);
+    const read = parseRecord(value, stampedAt);
     if (!read.ok) return;
     this.#buffer.append({ offset, stampedAt, event: read.event });
-    this.#bytes += message.value?.length ?? 0;
+    this.#bytes += value?.length ?? 0;
   }
 
   /** Offsets without records for us (markers of transactions, compacted records) are passed over. */
@@ -234,7 +234,7 @@ export class ArchiveTask {
     const range = { from: this.#from, to: this.#position, buffer: this.#buffer, last: this.#last };
     this.#writing = this.#bytes;
     this.#buffer = null;
-    this.#last = null;
+    this.#last = new RecordPlace();
     this.#bytes = 0;
     this.#from = range.to;
     this.#rolling = this.#archive(range).finally(() => {
@@ -265,8 +265,8 @@ export class ArchiveTask {
     this.#position = position;
   }
 
-  #compare(message: KafkaMessage, mark: RecordMark): void {
-    const found = markOf(message);
+  #compare(record: RecordPlace, mark: RecordMark): void {
+    const found = markOf(record);
     if (found.hash === mark.hash && found.stampedAt === mark.stampedAt) return;
     const why = `the record at offset ${mark.offset} is not the one that was committed last`;
     throw new TopicRecreatedError(this.topic, this.partition, why);
@@ -294,7 +294,7 @@ export class ArchiveTask {
           createdAt: Date.now(),
         });
         await onStep?.('published');
-        const mark = last === null ? this.#mark : markOf(last);
+        const mark = last.offset < 0 ? this.#mark : markOf(last);
         await this.#commit(file, mark);
         this.#committed = { log: this.#log, offset: to };
         this.#previous = file.path;

@@ -5,6 +5,7 @@ import type { ArchiveWriter } from '../archive/writer.ts';
 import type { Health } from '../platform/health.ts';
 import { KAFKA_PART } from '../platform/kafka.ts';
 import { Outage, type OutageWords } from '../platform/outage.ts';
+import { RecordReader } from '../platform/record-reader.ts';
 import { healthOfArchive, type ArchiveView } from './archive-health.ts';
 import type { ArchiverOptions } from './archiver.ts';
 import { archivePartOf, ArchiveTask, mayRetake } from './archiver-task.ts';
@@ -114,11 +115,12 @@ export class ArchiveTaskSet {
     if (task === undefined || stale()) return;
     try {
       if (!(await this.#continues(task, batch))) return;
-      for (let i = 0; i < batch.messages.length; i += STRIDE) {
+      const reader = new RecordReader(batch.messages, task.position);
+      while (!reader.atEnd) {
         do {
           if (!(await this.#makeRoom(task, () => payload.heartbeat(), stale))) return;
         } while (!task.prepared);
-        for (const message of batch.messages.slice(i, i + STRIDE)) task.read(message);
+        for (let read = 0; read < STRIDE && reader.next(); read++) task.read(reader);
         this.#rollWhereDue();
       }
       task.skipTo(Number(batch.lastOffset()) + 1);

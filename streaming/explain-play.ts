@@ -1,4 +1,4 @@
-import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
+import type { Admin, Kafka } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
 import { derive } from '../attribution/derive.ts';
 import { explain, type Explanation } from '../attribution/explain.ts';
@@ -17,6 +17,7 @@ import {
 import { withAdmin } from '../platform/kafka.ts';
 import type { Queryable } from '../platform/postgres.ts';
 import { readLog, type LogRange } from '../platform/read-log.ts';
+import type { RecordPlace } from '../platform/record-reader.ts';
 import type { TopicOffset } from './task-state.ts';
 import { fetchBounds } from './topics.ts';
 
@@ -117,10 +118,9 @@ class FactsOfProfile {
     this.#clocks = topics.map(() => new LogClock());
   }
 
-  read(topic: string, record: KafkaMessage): void {
+  read(topic: string, { stampedAt, value }: RecordPlace): void {
     this.recordsRead++;
-    const stamp = Number(record.timestamp);
-    const validation = parseRecord(record.value, stamp >= 0 ? stamp : Infinity);
+    const validation = parseRecord(value, stampedAt >= 0 ? stampedAt : Infinity);
     if (!validation.ok) return;
     const { event } = validation;
     const source = this.#topics.indexOf(topic);

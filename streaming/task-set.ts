@@ -91,11 +91,11 @@ export class TaskSet {
       return payload.isRunning() && !payload.isStale() && !task.ended;
     };
     try {
-      task.noteHighWatermark(topic, Number(batch.highWatermark));
+      task.reading.noteEnd(topic, Number(batch.highWatermark));
       if (!(await this.#continues(task, topic, batch))) return;
-      task.offer(topic, batch.messages, Number(batch.lastOffset()) + 1);
+      task.reading.offer(topic, batch.messages, Number(batch.lastOffset()) + 1);
       await this.#readOn(task, goOn);
-      if (task.waiting(topic)) this.#pause(task, topic);
+      if (task.reading.waiting(topic)) this.#pause(task, topic);
     } catch (error) {
       this.#fail(task, error);
     }
@@ -108,14 +108,15 @@ export class TaskSet {
   skipTo(topic: string, partition: number, first: number, end: number): void {
     const task = this.#tasks.get(partition);
     const index = this.#topics.indexOf(topic);
-    if (task?.ended === false && first <= task.offeredTo(index)) task.skipTo(index, end);
+    if (task?.ended === false && first <= task.reading.offeredTo(index)) task.reading.skipTo(index, end);
   }
 
   tick(): void {
     if (this.#options.outage.isWaiting(KAFKA_PART)) void this.noteEnds();
     for (const task of this.#tasks.values()) {
       task.tick();
-      if (task.anyWaiting && !task.full) void this.#readOn(task, () => Promise.resolve(!task.full && !task.ended));
+      if (task.reading.anyWaiting && !task.full)
+        void this.#readOn(task, () => Promise.resolve(!task.full && !task.ended));
     }
   }
 
@@ -151,7 +152,7 @@ export class TaskSet {
       const bounds = await this.#bounds();
       for (const task of this.#tasks.values()) {
         this.#topics.forEach((topic, index) => {
-          task.noteHighWatermark(index, bounds.get(topic)?.[task.number]?.next ?? 0);
+          task.reading.noteEnd(index, bounds.get(topic)?.[task.number]?.next ?? 0);
         });
       }
       this.#endsAt = Date.now();
@@ -271,7 +272,7 @@ export class TaskSet {
   async #continues(task: Task, topic: number, batch: Batch): Promise<boolean> {
     // Part of kafkajs's Batch, though not of its types.
     const { fetchedOffset } = batch as Batch & { fetchedOffset: string };
-    const expected = task.offeredTo(topic);
+    const expected = task.reading.offeredTo(topic);
     if (Number(fetchedOffset) === expected) return true;
     const bounds = (await this.#bounds()).get(batch.topic)?.[batch.partition];
     if (bounds !== undefined && bounds.earliest > expected) {
@@ -281,7 +282,11 @@ export class TaskSet {
       const why = `it ends at offset ${bounds.next}, and ${expected} was reached before`;
       throw new TopicRecreatedError(batch.topic, batch.partition, why);
     }
-    this.#consumer.seek({ topic: batch.topic, partition: batch.partition, offset: String(task.offeredTo(topic)) });
+    this.#consumer.seek({
+      topic: batch.topic,
+      partition: batch.partition,
+      offset: String(task.reading.offeredTo(topic)),
+    });
     return false;
   }
 
@@ -297,7 +302,7 @@ export class TaskSet {
       }
       task.commitSoon();
       this.#topics.forEach((_, topic) => {
-        if (!task.waiting(topic)) this.#resume(task, topic);
+        if (!task.reading.waiting(topic)) this.#resume(task, topic);
       });
     } catch (error) {
       this.#fail(task, error);
@@ -306,11 +311,11 @@ export class TaskSet {
 
   /** Has a task's topics fetched from where it is. */
   #seek(task: Task): void {
-    task.forgetOffers();
+    task.reading.forgetOffers();
     this.#ask(() => {
       this.#topics.forEach((topic, index) => {
         this.#paused.delete(`${index} ${task.number}`);
-        this.#consumer.seek({ topic, partition: task.number, offset: String(task.position(index)) });
+        this.#consumer.seek({ topic, partition: task.number, offset: String(task.reading.position(index)) });
       });
       this.#consumer.resume(this.#topics.map((topic) => ({ topic, partitions: [task.number] })));
     });

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { KafkaMessage } from 'kafkajs';
 import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
 import { hashOfView } from '../attribution/facts/bytes.ts';
 import { EventFields } from '../attribution/facts/event-fields.ts';
-import { FactStore, type FactsCut, NO_CHECKSUM } from '../attribution/facts/fact-store.ts';
+import { FactStore, type FactsCut } from '../attribution/facts/fact-store.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow, type PlayRow } from '../attribution/play-row.ts';
@@ -12,7 +11,7 @@ import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { projectRecord } from '../attribution/project.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
-import { offsetOf, type Span, stampOf, valueOf } from '../platform/plain-record.ts';
+import { RecordPlace, type RecordReader } from '../platform/record-reader.ts';
 import { capKey, isCrowded, MOST_FACTS } from './cap-key.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
@@ -101,9 +100,9 @@ export class TaskState {
   readonly #clocks: LogClock[];
   readonly #marks: ReplayMarks;
   readonly #ledger = new LedgerCounts();
-  /** By topic: the next offset to read. */
+  /** By topic: the next offset to read; the last record read since the last delta, no record where there was none. */
   readonly #next: number[];
-  readonly #last: (KafkaMessage | null)[];
+  readonly #last: RecordPlace[];
   readonly #lastCommitted: (TopicOffset['last'] | null)[];
   #deadLetters: DeadLetterRow[] = [];
   /** The keys with new facts, and by key the earliest event time of these, NaN where there is none. */
@@ -142,7 +141,7 @@ export class TaskState {
       return clock;
     });
     this.#next = topics.map((topic, index) => restored?.next[index] ?? replay[topic]?.offset ?? 0);
-    this.#last = topics.map(() => null);
+    this.#last = topics.map(() => new RecordPlace());
     this.#lastCommitted = topics.map((topic) => offsets[topic]?.last ?? null);
     this.#marks = new ReplayMarks(topics, policy, replay, restored?.marks);
   }
@@ -182,11 +181,9 @@ export class TaskState {
    *
    * @param committed the record was committed before: it rebuilds state and counts for nothing
    */
-  read(topic: number, message: KafkaMessage, committed: boolean): void {
-    const offset = offsetOf(message);
-    const stamp = stampOf(message);
-    const value = valueOf(message);
-    const rejection = this.#parse(value, message, stamp >= 0 ? stamp : Infinity);
+  read(topic: number, record: RecordReader, committed: boolean): void {
+    const { offset, stampedAt } = record;
+    const rejection = this.#parse(record, stampedAt >= 0 ? stampedAt : Infinity);
     const clock = this.#clocks[topic];
     if (rejection === null) {
       const { eventTime } = this.#fields;
@@ -194,7 +191,7 @@ export class TaskState {
       const late = clock.isLate(eventTime, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
       // A hash is never taken for none.
-      const checksum = value === null ? NO_CHECKSUM : hashOfView(value.view, value.begin, value.end) || 1;
+      const checksum = hashOfView(record.view, record.begin, record.end) || 1;
       const observed = this.#store.observeFields(this.#fields, topic, clock.now, late || known, checksum, offset);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
       clock.advance(eventTime);
@@ -204,17 +201,17 @@ export class TaskState {
         observed.lost.forEach((fact) => this.#touch(fact.key, fact.eventTime));
       }
     } else if (!committed) {
-      this.#deadLetter(this.topics[topic], message, rejection, stamp);
+      this.#deadLetter(this.topics[topic], record, rejection);
     }
     this.#next[topic] = offset + 1;
-    this.#last[topic] = message;
+    this.#last[topic].copy(record);
     if (!committed) this.#records++;
   }
 
   /** Reads a record into the fields. @returns why it is no event, null where it is one */
-  #parse(value: Span | null, message: KafkaMessage, stampedAt: number): Rejection | null {
-    if (value !== null && projectRecord(value, stampedAt, this.#fields)) return null;
-    const validation = parseRecord(message.value, stampedAt);
+  #parse(record: RecordReader, stampedAt: number): Rejection | null {
+    if (record.begin >= 0 && projectRecord(record, stampedAt, this.#fields)) return null;
+    const validation = parseRecord(record.value, stampedAt);
     if (!validation.ok) return validation.rejection;
     this.#fields.set(validation.event);
     return null;
@@ -350,22 +347,23 @@ export class TaskState {
     if (!(since <= eventTime)) this.#dirtySince[key] = eventTime;
   }
 
-  #deadLetter(topic: string, message: KafkaMessage, rejection: Rejection, stamp: number): void {
+  #deadLetter(topic: string, record: RecordReader, rejection: Rejection): void {
+    const { offset, stampedAt, key, value } = record;
     // Without an event day, and without a usable timestamp, a record still has a day: that of the epoch.
-    const at = rejection.eventTime ?? Math.max(stamp, 0);
+    const at = rejection.eventTime ?? Math.max(stampedAt, 0);
     this.#ledger.count(topic, at, 'dead_lettered');
-    this.#letterBytes += (message.key?.length ?? 0) + (message.value?.length ?? 0);
+    this.#letterBytes += (key?.length ?? 0) + (value?.length ?? 0);
     this.#deadLetters.push({
       topic,
-      offset: offsetOf(message),
+      offset,
       epoch_day: Math.floor(at / DAY),
       reason: rejection.reason,
       field: rejection.field,
       message: rejection.message,
-      key: bytea(message.key),
-      value: bytea(message.value),
-      stamped_at: new Date(Math.max(stamp, 0)).toISOString(),
-      ...(letterOf(message) ?? { token: null, letter: null }),
+      key: bytea(key),
+      value: bytea(value),
+      stamped_at: new Date(Math.max(stampedAt, 0)).toISOString(),
+      ...(letterOf(record) ?? { token: null, letter: null }),
     });
   }
 
@@ -381,26 +379,22 @@ export class TaskState {
 
   #offsetOf(topic: number): TopicOffset {
     const last = this.#last[topic];
-    if (last !== null) {
+    if (last.offset >= 0) {
       this.#lastCommitted[topic] = markOf(last);
       // It holds all that was fetched with it.
-      this.#last[topic] = null;
+      last.clear();
     }
     return { next: this.#next[topic], last: this.#lastCommitted[topic] };
   }
 }
 
 /** By which a record is known again. */
-export function markOf(message: KafkaMessage): NonNullable<TopicOffset['last']> {
+export function markOf({ offset, stampedAt, key, value }: RecordPlace): NonNullable<TopicOffset['last']> {
   const hash = createHash('sha256')
-    .update(message.key ?? '')
+    .update(key ?? '')
     .update('\0')
-    .update(message.value ?? '');
-  return {
-    offset: offsetOf(message),
-    stampedAt: stampOf(message),
-    hash: hash.digest('hex').slice(0, 16),
-  };
+    .update(value ?? '');
+  return { offset, stampedAt, hash: hash.digest('hex').slice(0, 16) };
 }
 
 /** A time as JSON and Postgres hold it: null where nothing is known yet. */

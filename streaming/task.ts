@@ -1,19 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkaMessage } from 'kafkajs';
 import type { Policy } from '../attribution/policy.ts';
 import { spell, STALLED_AFTER_MS } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
-import { offsetOf, stampOf } from '../platform/plain-record.ts';
 import { commitAgain, type OnStep } from './commit.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
-import { errorOf, FencedError, TopicRecreatedError } from './errors.ts';
+import { errorOf, FencedError } from './errors.ts';
 import { findBeginning } from './find-beginning.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
-import { finiteOrNull, markOf, TaskState, type Delta, type TopicOffset } from './task-state.ts';
 import { Alarm, lingerOf } from './linger.ts';
+import { Reading } from './reading.ts';
+import { finiteOrNull, TaskState, type Delta, type TopicOffset } from './task-state.ts';
 import type { TaskView } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -25,10 +24,6 @@ const MOST_PENDING = 300_000;
 const MOST_PENDING_BYTES = 16 * 1024 * 1024;
 /** Whoever stops writes a checkpoint where at least so many records were read since the last. */
 const WORTH_A_CHECKPOINT = 50_000;
-/** A topic that was read to its end is quiet when nothing came for this long. */
-export const QUIET_AFTER_MS = 5_000;
-/** A topic that is this much ahead of another in event time waits for it. */
-const MOST_AHEAD_MS = 3 * 60 * 60 * 1000;
 
 export interface TaskOptions {
   /** The partition number. */
@@ -70,11 +65,12 @@ export interface TaskCommit {
 type Offsets = Record<string, TopicOffset>;
 
 /**
- * One partition number over all topics: reads records into its state, and commits what changed. It is taken from whoever
+ * One partition number over all topics: what is read into its state, and what changed is committed. It is taken from whoever
  * had it before, rebuilds its state by reading again from the replay point, and ends when another takes it.
  */
 export class Task {
   readonly number: number;
+  readonly reading: Reading;
   readonly #options: TaskOptions;
   readonly #state: TaskState;
   readonly #checkpoints: Checkpoints | null;
@@ -83,24 +79,12 @@ export class Task {
   readonly #otherReplay: TakenTask['replay'];
   /** What is committed, as the fence compares it. */
   #committed: Offsets;
-  /** By topic: the offset up to which records had been committed when the task was taken. */
-  readonly #committedAtStart: readonly number[];
-  readonly #marks: readonly TopicOffset['last'][];
-  /** By topic: where its last committed record stands, which is before what is to be read and is still to be looked at. */
-  readonly #toVerify: (number | null)[];
-  /** By topic: the offset of the log's next record, as far as known; when the last record came. */
-  readonly #high: number[];
-  readonly #arrivedAt: number[];
-  /** By topic: records that were fetched and are still to be read. */
-  readonly #offers: ({ messages: readonly KafkaMessage[]; next: number; end: number } | null)[];
   #watermark: number | null = null;
   #commit: Promise<void> | null = null;
   #commitBegunAt = 0;
   /** Of the next commit. */
   readonly #alarm = new Alarm(() => void this.commitNow());
   #ended = false;
-  /** Kafka timestamps of a sample of what was read since the last commit. */
-  #stamps: number[] = [];
   /** When it last got on, and since when and why it cannot commit. */
   #progressAt = Date.now();
   #failing: { since: number; error: Error } | null = null;
@@ -123,15 +107,7 @@ export class Task {
     this.#committed = stored;
     this.#state = state;
     this.#checkpoints = checkpoints;
-    this.#committedAtStart = options.topics.map((topic) => offsets[topic]?.next ?? 0);
-    this.#marks = options.topics.map((topic) => offsets[topic]?.last ?? null);
-    this.#toVerify = this.#marks.map((mark, topic) => {
-      const offset = mark?.offset ?? -1;
-      return offset >= options.bounds[topic].earliest && offset < state.position(topic) ? offset : null;
-    });
-    this.#high = options.bounds.map((bounds) => bounds.next);
-    this.#arrivedAt = options.topics.map(() => Date.now());
-    this.#offers = options.topics.map(() => null);
+    this.reading = new Reading(options.number, options.topics, state, offsets, options.bounds);
   }
 
   /**
@@ -164,124 +140,14 @@ export class Task {
     return this.#ended;
   }
 
-  /** The next offset to read of a topic. */
-  position(topic: number): number {
-    return this.#toVerify[topic] ?? this.#state.position(topic);
-  }
-
   /** Records read but not committed. */
   get pending(): number {
     return this.#state.pending;
   }
 
-  /** Whether state is still being rebuilt: nothing can be committed before it is whole. */
-  get recovering(): boolean {
-    return this.#committedAtStart.some((_, topic) => this.#rebuilding(topic));
-  }
-
-  noteHighWatermark(topic: number, next: number): void {
-    this.#high[topic] = Math.max(this.#high[topic], next);
-  }
-
-  #rebuilding(topic: number): boolean {
-    return this.#toVerify[topic] !== null || this.#state.position(topic) < this.#committedAtStart[topic];
-  }
-
-  skipTo(topic: number, offset: number): void {
-    const toVerify = this.#toVerify[topic];
-    if (toVerify !== null && offset > toVerify) this.#toVerify[topic] = null;
-    if (offset > this.#state.position(topic)) this.#state.skipTo(topic, offset);
-  }
-
-  /** Gives the task the next records of a topic to read; `end` is the offset after them. */
-  offer(topic: number, messages: readonly KafkaMessage[], end: number): void {
-    const waiting = this.#offers[topic];
-    const all = waiting === null ? messages : [...waiting.messages.slice(waiting.next), ...messages];
-    this.#offers[topic] = { messages: all, next: 0, end };
-  }
-
-  /** The offset after what was offered of a topic: where the next batch begins. */
-  offeredTo(topic: number): number {
-    return this.#offers[topic]?.end ?? this.position(topic);
-  }
-
-  /** The group may give others what was offered: it is fetched again from the positions on. */
-  forgetOffers(): void {
-    this.#offers.fill(null);
-  }
-
-  /** Whether some of what was offered of a topic is still to be read. */
-  waiting(topic: number): boolean {
-    return this.#offers[topic] !== null;
-  }
-
-  get anyWaiting(): boolean {
-    return this.#offers.some((offer) => offer !== null);
-  }
-
-  /**
-   * Reads some of what was offered. @returns whether there was anything that need not wait
-   *
-   * @throws TopicRecreatedError where the last committed record is another one now
-   */
+  /** Reads some of what was offered; see `Reading`. */
   readSome(atMost: number): boolean {
-    let left = atMost;
-    for (const [topic, offer] of this.#offers.entries()) {
-      if (offer === null) continue;
-      let recovering = this.recovering;
-      let read = 0;
-      for (; left > 0 && !this.full && offer.next < offer.messages.length; read++, left--) {
-        // Event times jump seldom: it is enough to look now and then whether another topic is to come first.
-        if (read % 64 === 0 || recovering) {
-          if (this.#mustWait(topic)) break;
-          recovering = this.recovering;
-        }
-        const message = offer.messages[offer.next++];
-        if (read % 64 === 0) this.#sample(topic, message);
-        this.#read(topic, message);
-      }
-      if (read > 0) this.#arrivedAt[topic] = Date.now();
-      if (offer.next === offer.messages.length) {
-        this.skipTo(topic, offer.end);
-        this.#offers[topic] = null;
-        left--;
-      }
-    }
-    return left < atMost;
-  }
-
-  /**
-   * Whether reading a topic must wait: while the state of the others is being rebuilt, and while it is far ahead of
-   * another topic in event time.
-   */
-  #mustWait(topic: number): boolean {
-    if (this.recovering) return !this.#rebuilding(topic);
-    const others = this.#options.topics
-      .map((_, other) => other)
-      .filter((other) => other !== topic && !this.#idle(other));
-    if (others.length === 0) return false;
-    return this.#state.clock(topic) - Math.min(...others.map((other) => this.#state.clock(other))) > MOST_AHEAD_MS;
-  }
-
-  #read(topic: number, message: KafkaMessage): void {
-    const offset = offsetOf(message);
-    const mark = this.#marks[topic];
-    if (mark?.offset === offset) {
-      const found = markOf(message);
-      if (found.hash !== mark.hash || found.stampedAt !== mark.stampedAt) {
-        const why = `the record at offset ${offset} is not the one that was committed last`;
-        throw new TopicRecreatedError(this.#options.topics[topic], this.number, why);
-      }
-      this.#toVerify[topic] = null;
-    }
-    if (offset < this.#state.position(topic)) return;
-    this.#state.read(topic, message, offset < this.#committedAtStart[topic]);
-  }
-
-  /** A look at one record in 64, and the first of each stride: it costs the others nothing. */
-  #sample(topic: number, message: KafkaMessage): void {
-    if (offsetOf(message) >= this.#committedAtStart[topic]) this.#stamps.push(stampOf(message));
-    else this.#progressAt = Date.now();
+    return this.reading.readSome(atMost, () => this.full);
   }
 
   /** How it is, for health and metrics. */
@@ -290,16 +156,16 @@ export class Task {
       task: this.number,
       topics: this.#options.topics.map((topic, index) => ({
         topic,
-        committed: this.#committed[topic]?.next ?? this.#committedAtStart[index],
+        committed: this.#committed[topic]?.next ?? this.reading.committedAtStart[index],
         stampedAt: this.#committed[topic]?.last?.stampedAt ?? null,
-        end: this.#high[index],
+        end: this.reading.end(index),
       })),
       watermark: this.#watermark,
-      recovering: this.recovering,
+      recovering: this.reading.recovering,
       pending: this.pending,
       facts: this.#state.held,
       factBytes: this.#state.heldBytes,
-      progressAt: this.#progressAt,
+      progressAt: Math.max(this.#progressAt, this.reading.rebuiltAt),
       failing: this.#failing,
       committingSince: this.#commit === null ? null : this.#commitBegunAt,
       checkpoint: this.#checkpoints?.view() ?? null,
@@ -308,7 +174,7 @@ export class Task {
 
   /** Sees to it that what was read is committed soon. */
   commitSoon(): void {
-    if (this.#ended || this.#commit !== null || this.recovering || this.#state.pending === 0) return;
+    if (this.#ended || this.#commit !== null || this.reading.recovering || this.#state.pending === 0) return;
     if (this.full || this.#state.pending >= CATCH_UP_RECORDS) void this.commitNow();
     else this.#alarm.within(lingerOf(this.#reads()));
   }
@@ -317,7 +183,7 @@ export class Task {
   #reads(): { position: number; end: number; committed: number }[] {
     return this.#options.topics.map((name, topic) => ({
       position: this.#state.position(topic),
-      end: this.#high[topic],
+      end: this.reading.end(topic),
       committed: this.#committed[name]?.next ?? 0,
     }));
   }
@@ -345,13 +211,13 @@ export class Task {
     if (!this.#ended && this.#commit !== null && takes > stalledAfterMs) {
       outage.began(partOf(this.number), new Error(`a commit takes more than ${spell(stalledAfterMs)}`));
     }
-    if (this.#ended || this.recovering || this.#commit !== null) return;
+    if (this.#ended || this.reading.recovering || this.#commit !== null) return;
     if (this.#state.pending > 0) {
       this.commitSoon();
       return;
     }
     const moved = this.#reads().some(({ position, committed }) => position !== committed);
-    if (moved || this.#watermark !== finiteOrNull(this.#state.watermark(this.#quiet()))) void this.commitNow();
+    if (moved || this.#watermark !== finiteOrNull(this.#state.watermark(this.reading.quiet()))) void this.commitNow();
   }
 
   /**
@@ -363,7 +229,7 @@ export class Task {
     if (this.#commit !== null && !settle) return this.#commit;
     // The end of a commit may have begun the next: never two at once.
     while (this.#commit !== null) await this.#commit;
-    if (this.#ended || this.recovering) return undefined;
+    if (this.#ended || this.reading.recovering) return undefined;
     this.#commitBegunAt = Date.now();
     this.#commit = this.#commitDelta(settle).finally(() => {
       this.#commit = null;
@@ -380,15 +246,15 @@ export class Task {
   }
 
   async #commitDelta(settle: boolean): Promise<void> {
+    const { reading } = this;
     const { outage } = this.#options;
-    const stamps = this.#stamps;
-    this.#stamps = [];
+    const stamps = reading.takeStamps();
     const begun = Date.now();
     try {
       if (!this.#recovered) await this.#options.onStep?.('recovered');
       this.#recovered = true;
       const from = this.#committed;
-      const taken = this.#state.takeDelta(settle ? this.#high.map((_, topic) => this.#atEnd(topic)) : this.#quiet());
+      const taken = this.#state.takeDelta(settle ? reading.atEnds() : reading.quiet());
       // Topics that this process does not read keep what is stored of them.
       const delta = {
         ...taken,
@@ -434,23 +300,6 @@ export class Task {
   #checkpointDue(settle: boolean): boolean {
     if (this.#checkpoints === null || this.#checkpoints.writing || this.#sinceCheckpoint === 0) return false;
     return this.#checkpoints.due || (settle && this.#sinceCheckpoint >= WORTH_A_CHECKPOINT);
-  }
-
-  #atEnd(topic: number): boolean {
-    return this.#state.position(topic) >= this.#high[topic];
-  }
-
-  #stale(topic: number): boolean {
-    return Date.now() - this.#arrivedAt[topic] > QUIET_AFTER_MS;
-  }
-
-  #quiet(): boolean[] {
-    return this.#high.map((_, topic) => this.#atEnd(topic) && this.#stale(topic));
-  }
-
-  /** Nothing is expected of the topic just now, so no other should wait for it. */
-  #idle(topic: number): boolean {
-    return this.#atEnd(topic) || this.#stale(topic);
   }
 }
 

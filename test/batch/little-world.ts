@@ -25,6 +25,7 @@ import { takeArchiveTask } from '../../streaming/sql/archive-tasks.ts';
 import { takeTask } from '../../streaming/sql/take-task.ts';
 import { TaskState, type TopicOffset } from '../../streaming/task-state.ts';
 import type { LogRecord } from '../oracle/oracle.ts';
+import { recordOf } from '../records.ts';
 
 /** What many little worlds share: one database, emptied between them. */
 export interface Ground {
@@ -165,7 +166,7 @@ export class LittleWorld {
       });
       if (open.length === 0) break;
       const { topic, next } = open[read % open.length];
-      task.state.read(topic, messageOf(next), false);
+      task.state.read(topic, recordOf(messageOf(next)), false);
     }
     const delta = task.state.takeDelta(this.topics.map(() => false));
     await commitDelta(this.ground, partition, task.epoch, task.from, delta);

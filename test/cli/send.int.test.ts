@@ -55,8 +55,8 @@ async function readAll(topic: string): Promise<Read[]> {
   const records: Read[] = [];
   for (const [partition, { earliest, next }] of bounds.entries()) {
     await readLog(kafka, 'whence-test', [{ topic, partition, from: earliest, to: next }], (_, record) => {
-      const { key, value, timestamp } = record;
-      records.push({ partition, key: key && String(key), value: String(value), stampedAt: Number(timestamp) });
+      const { key, value, stampedAt } = record;
+      records.push({ partition, key: key && String(key), value: String(value), stampedAt });
     });
   }
   return records;

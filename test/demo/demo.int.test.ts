@@ -75,10 +75,10 @@ async function recordsOf(kafka: ReturnType<typeof createKafka>): Promise<LogReco
     ).flat(),
   );
   for (const range of ranges) {
-    await readLog(kafka, 'whence-test', [range], (topic, message) => {
-      const read = parseRecord(message.value, Number(message.timestamp));
+    await readLog(kafka, 'whence-test', [range], (topic, { offset, stampedAt, value }) => {
+      const read = parseRecord(value, stampedAt);
       if (!read.ok || read.event.profile_id.startsWith('you-')) return;
-      records.push({ topic, partition: range.partition, offset: Number(message.offset), event: read.event });
+      records.push({ topic, partition: range.partition, offset, event: read.event });
     });
   }
   return records;

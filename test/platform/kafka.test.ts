@@ -15,6 +15,7 @@ import {
 import { CorruptCompressionError, snappy } from '../../platform/kafka-codecs.ts';
 import { fetchBounds } from '../../streaming/topics.ts';
 import { createLogger, silentLogger } from '../../platform/log.ts';
+import { messagesOf } from '../records.ts';
 
 const { CompressionTypes } = kafkajs;
 const COMPRESSIONS = {
@@ -60,8 +61,8 @@ async function readAll(topic: string): Promise<string[]> {
     await new Promise<void>((resolve, reject) => {
       consumer.on('consumer.crash', ({ payload }) => !payload.restart && reject(payload.error));
       void consumer.run({
-        eachMessage: async ({ message }) => {
-          values.push(String(message.value));
+        eachBatch: async ({ batch }) => {
+          for (const { value } of messagesOf(batch.messages)) values.push(String(value));
           if (values.length === VALUES.length) resolve();
         },
       });
@@ -149,8 +150,10 @@ describe('a Kafka client', () => {
     await consumer.subscribe({ topic: 'keyed', fromBeginning: true });
     await new Promise<void>((resolve) => {
       void consumer.run({
-        eachMessage: async ({ message, partition }) => {
-          partitions[String(message.value) as 'java' | 'ours'].set(String(message.key), partition);
+        eachBatch: async ({ batch }) => {
+          for (const { key, value } of messagesOf(batch.messages)) {
+            partitions[String(value) as 'java' | 'ours'].set(String(key), batch.partition);
+          }
           if (partitions.java.size + partitions.ours.size === 2 * keys.length) resolve();
         },
       });

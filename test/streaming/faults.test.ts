@@ -7,6 +7,7 @@ import {
   MissingTopicError,
 } from '../../streaming/errors.ts';
 import { createProducer } from '../../platform/kafka.ts';
+import { messagesOf } from '../records.ts';
 import { createSilentLayer } from './layer.ts';
 import { startStack, World } from './world.ts';
 
@@ -103,8 +104,8 @@ describe('wrong input is dead-lettered with its reason, field and place, and the
     await consumer.connect();
     await consumer.subscribe({ topics: [world.dlq], fromBeginning: true });
     await consumer.run({
-      eachMessage: ({ message }) => {
-        letters.push(String(message.headers?.['whence.reason']));
+      eachBatch: ({ batch }) => {
+        for (const { headers } of messagesOf(batch.messages)) letters.push(String(headers?.['whence.reason']));
         return Promise.resolve();
       },
     });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import type { KafkaMessage } from 'kafkajs';
 import { expect, test } from 'vitest';
 import type { Event } from '../../attribution/events.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
 import type { SpeedPlayRow as PlayRow } from '../../streaming/task-state.ts';
+import type { RecordReader } from '../../platform/record-reader.ts';
 import type { Storage } from '../../platform/storage.ts';
 import { restoreCheckpoint } from '../../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../../streaming/checkpoint-write.ts';
@@ -12,6 +12,7 @@ import { impression, playback } from '../core/samples.ts';
 import { groups } from '../oracle/order.ts';
 import { oracle, speedLedger, type LogRecord } from '../oracle/oracle.ts';
 import { crowdedWorld, world } from '../oracle/worlds.ts';
+import { recordOf } from '../records.ts';
 
 /** What Postgres keeps of one task, by the rules of the commit. */
 class Tables {
@@ -134,15 +135,15 @@ async function readWithCrashes(
   }
 }
 
-function message(record: LogRecord, offset: number): KafkaMessage {
-  return {
+function message(record: LogRecord, offset: number): RecordReader {
+  return recordOf({
     key: null,
     value: Buffer.from(JSON.stringify(record.event)),
     timestamp: '-1',
     attributes: 0,
     offset: String(offset),
     headers: {},
-  };
+  });
 }
 
 test.each([

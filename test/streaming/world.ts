@@ -16,6 +16,7 @@ import { openPool, type Pool } from '../../platform/postgres.ts';
 import { simulate, type LedgerFile } from '../../simulator/simulate.ts';
 import { findGroupId } from '../../streaming/sql/find-group-id.ts';
 import type { LogRecord } from '../oracle/oracle.ts';
+import { messagesOf } from '../records.ts';
 import { expectRollup } from './served.ts';
 
 export const LAUNCHER = fileURLToPath(new URL('../../cli/whence.js', import.meta.url));
@@ -146,7 +147,8 @@ export class World {
         .run({
           autoCommit: false,
           eachBatch: ({ batch: { topic, partition, messages } }) => {
-            for (const message of messages) records.push({ topic, partition, offset: Number(message.offset), message });
+            for (const message of messagesOf(messages))
+              records.push({ topic, partition, offset: Number(message.offset), message });
             if (records.length >= missing) resolve();
             return Promise.resolve();
           },

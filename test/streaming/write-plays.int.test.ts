@@ -7,6 +7,7 @@ import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts'
 import { withStatements } from '../../platform/statements.ts';
 import { writePlays } from '../../streaming/sql/write-plays.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { recordOf } from '../records.ts';
 import { simulated } from './world.ts';
 
 let stack: TestStack<'postgres'>;
@@ -28,7 +29,7 @@ function derived(): Delta {
   for (const [offset, line] of simulated(250, 2, 8).lines.entries()) {
     const place = line.includes('"type":"playback"') ? 1 : 0;
     const message = { key: null, value: Buffer.from(line), timestamp: '1790000000000', attributes: 0, headers: {} };
-    state.read(place, { ...message, offset: String(offset) }, false);
+    state.read(place, recordOf({ ...message, offset: String(offset) }), false);
   }
   const delta = state.takeDelta([false, false]);
   const texts = ['a\tb\nc\rd', '\\N', '{"x":"\\"}', '', 'é～𝒜', 'NULL', '{}', "'; --"];
