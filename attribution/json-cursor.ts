@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** Deeper objects are left to `JSON.parse`. */
 const MAX_DEPTH = 32;
 
@@ -5,12 +7,17 @@ export const QUOTE = 0x22;
 export const COMMA = 0x2c;
 const MINUS = 0x2d;
 const BACKSLASH = 0x5c;
+/** What may follow a backslash, `u` and four digits beside. */
+const ESCAPED = new Uint8Array(256);
+for (const mark of '"\\/bfnrt') ESCAPED[mark.charCodeAt(0)] = 1;
+const UNICODE = 0x75;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;
 export const COLON = 0x3a;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
+export const N = 0x6e;
 export const OPEN = 0x7b;
 export const CLOSE = 0x7d;
 
@@ -41,13 +48,23 @@ export const TRUE = new Expected('true');
 export const FALSE = new Expected('false');
 const WORDS = [NULL, TRUE, FALSE];
 
+function isHex(byte: number): boolean {
+  return isDigit(byte) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66);
+}
+
 function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= NINE;
 }
 
+/** What may stand in a text beside plain ASCII: nothing, UTF-8, or that and escapes. */
+export const ASCII = 0;
+export const UTF8 = 1;
+export const ESCAPES = 2;
+type Allowed = typeof ASCII | typeof UTF8 | typeof ESCAPES;
+
 /**
- * Goes through the bytes of a JSON text, as far as that is plain: without escapes, and without anything beyond ASCII. What it
- * passes over is JSON; where it says false it may be, or not.
+ * Goes through the bytes of a JSON text, as far as that is plain: without escapes where a text is read, not passed over. What
+ * it passes over is JSON; where it says false it may be, or not.
  */
 export class JsonCursor {
   bytes: Buffer = Buffer.alloc(0);
@@ -110,29 +127,51 @@ export class JsonCursor {
     return this.at > begin;
   }
 
-  /** Passes over a string of plain bytes at the cursor; false where there is none. */
-  skipText(): boolean {
+  /** Passes over a string at the cursor; false where there is none, or what is not allowed stands in it. */
+  skipText(allowed: Allowed): boolean {
     if (this.peek() !== QUOTE) return false;
     const view = this.#view;
     const lastWord = this.#limit - 4;
     let at = this.at + 1;
     for (; at <= lastWord; at += 4) {
       const word = view.getInt32(at, true);
-      const quotes = word ^ QUOTES;
-      const backslashes = word ^ BACKSLASHES;
-      // A byte that borrows from the next is itself found: the first that is found is one.
-      const found =
-        (word | (word - SPACES) | ((quotes - ONES) & ~quotes) | ((backslashes - ONES) & ~backslashes)) & SIGNS;
+      // A byte that borrows from the next is itself found, and so is one beyond ASCII: the first that is found is one.
+      const found = (word | (word - SPACES) | ((word ^ QUOTES) - ONES) | ((word ^ BACKSLASHES) - ONES)) & SIGNS;
       if (found === 0) continue;
       at += (31 - Math.clz32(found & -found)) >> 3;
+      if (this.bytes[at] !== QUOTE) return allowed !== ASCII && this.#skipUnusual(at, allowed);
       this.at = at + 1;
-      return this.bytes[at] === QUOTE;
+      return true;
     }
     for (; at < this.#limit; at++) {
       const byte = this.bytes[at];
       if (byte >= 0x20 && byte < 0x80 && byte !== QUOTE && byte !== BACKSLASH) continue;
+      if (byte !== QUOTE) return allowed !== ASCII && this.#skipUnusual(at, allowed);
       this.at = at + 1;
-      return byte === QUOTE;
+      return true;
+    }
+    return false;
+  }
+
+  /** Passes over the rest of the string at the cursor, from where it is no longer plain. */
+  #skipUnusual(from: number, allowed: Allowed): boolean {
+    const { bytes } = this;
+    const begin = this.at + 1;
+    const limit = this.#limit;
+    let all = 0;
+    for (let at = from; at < limit; at++) {
+      const byte = bytes[at];
+      all |= byte;
+      if (byte === QUOTE) {
+        this.at = at + 1;
+        return all < 0x80 || isUtf8(bytes.subarray(begin, at));
+      }
+      if (byte < 0x20) return false;
+      if (byte !== BACKSLASH) continue;
+      if (allowed !== ESCAPES || ++at === limit) return false;
+      if (ESCAPED[bytes[at]] === 1) continue;
+      if (bytes[at] !== UNICODE || at + 4 >= limit) return false;
+      for (const last = at + 4; at < last;) if (!isHex(bytes[++at])) return false;
     }
     return false;
   }
@@ -153,7 +192,7 @@ export class JsonCursor {
     if (depth > MAX_DEPTH) return false;
     switch (this.peek()) {
       case QUOTE:
-        return this.skipText();
+        return this.skipText(ESCAPES);
       case OPEN:
         return this.#skipMembers(CLOSE, depth, true);
       case OPEN_LIST:
@@ -172,7 +211,7 @@ export class JsonCursor {
     }
     for (;;) {
       if (named) {
-        if (!this.skipText()) return false;
+        if (!this.skipText(ESCAPES)) return false;
         this.skipSpace();
         if (this.next() !== COLON) return false;
         this.skipSpace();

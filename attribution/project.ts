@@ -2,7 +2,21 @@ import { KIND_CODES, MUTED_CODES } from './derive.ts';
 import { ACTIONS, KINDS, MAX_ID, MAX_TEXT, PROFILE_TYPES } from './events.ts';
 import { hashOf } from './facts/bytes.ts';
 import { TEXT, type EventFields, type Text } from './facts/event-fields.ts';
-import { CLOSE, COLON, COMMA, Expected, FALSE, JsonCursor, NULL, OPEN, QUOTE, TRUE } from './json-cursor.ts';
+import {
+  ASCII,
+  CLOSE,
+  COLON,
+  COMMA,
+  Expected,
+  FALSE,
+  JsonCursor,
+  N,
+  NULL,
+  OPEN,
+  QUOTE,
+  TRUE,
+  UTF8,
+} from './json-cursor.ts';
 import { MAX_TIME, parseIsoTime, plainIsoTime } from './time.ts';
 import { FUTURE_TOLERANCE_MS, MAX_INT32 } from './validate.ts';
 
@@ -15,37 +29,80 @@ export interface RecordBytes {
   readonly end: number;
 }
 
-/** What a field's value is to be, and what becomes of it. */
-type Field =
-  | { kind: 'text'; longest: number; text: Text | null }
-  | { kind: 'number'; set: (fields: EventFields, value: number) => boolean }
-  | { kind: 'time' }
-  | { kind: 'word'; words: readonly Expected[]; set: (fields: EventFields, index: number) => void }
-  | { kind: 'bool'; set: (fields: EventFields, value: boolean) => void }
-  | { kind: 'context' }
-  | { kind: 'origin' };
+/** What a field's value is to be. */
+const TEXT_FIELD = 0;
+const NUMBER = 1;
+const TIME = 2;
+const WORD = 3;
+const BOOL = 4;
+const CONTEXT = 5;
+const ORIGIN_FIELD = 6;
 
-interface NamedField {
-  name: Uint8Array;
-  /** The name as producers write it: in quotes, with its colon. */
-  quoted: Expected;
-  /** One bit. */
-  bit: number;
-  field: Field;
-  /** What came after it in records before: producers write their fields in one order, some of them not always. */
-  next: NamedField | null;
-  other: NamedField | null;
+/** What a field's value is to be, and what becomes of it: one shape for all kinds, so that its parts are found at once. */
+interface Field {
+  kind: number;
+  /** Of a text: how many bytes, and where it goes; -1 where it is not kept. */
+  longest: number;
+  text: number;
+  /** Of a word: those that it may be. */
+  words: readonly Expected[];
+  /** Takes the number, the index of the word, 1 for true and 0 for false. @returns whether it may be that */
+  set: (fields: EventFields, value: number) => boolean;
 }
 
-const id = (text: Text | null): Field => ({ kind: 'text', longest: MAX_ID, text });
-const text = (place: Text): Field => ({ kind: 'text', longest: MAX_TEXT, text: place });
-const int32 = (set: (fields: EventFields, value: number) => void): Field => ({
-  kind: 'number',
-  set(fields, value) {
-    set(fields, value);
-    return Number.isInteger(value) && Math.abs(value) <= MAX_INT32;
-  },
+/** A class: fields of objects that are made by spreading are not found as fast. */
+class NamedField {
+  readonly name: Uint8Array;
+  /** The name as producers write it: in quotes, with its colon. */
+  readonly quoted: Expected;
+  /** One bit. */
+  readonly bit: number;
+  readonly kind: number;
+  readonly longest: number;
+  readonly text: number;
+  readonly words: readonly Expected[];
+  readonly set: Field['set'];
+  /** What came after it in records before: producers write their fields in one order, some of them not always. */
+  next: NamedField | null = null;
+  other: NamedField | null = null;
+
+  constructor(name: string, index: number, { kind, longest, text, words, set }: Field) {
+    this.name = Buffer.from(name, 'latin1');
+    this.quoted = new Expected(`"${name}":`);
+    this.bit = 1 << index;
+    this.kind = kind;
+    this.longest = longest;
+    this.text = text;
+    this.words = words;
+    this.set = set;
+  }
+}
+
+const field = (kind: number, parts: Partial<Field> = {}): Field => ({
+  kind,
+  longest: 0,
+  text: -1,
+  words: [],
+  set: () => true,
+  ...parts,
 });
+const id = (place: Text | -1): Field => field(TEXT_FIELD, { longest: MAX_ID, text: place });
+const text = (place: Text): Field => field(TEXT_FIELD, { longest: MAX_TEXT, text: place });
+const int32 = (set: (fields: EventFields, value: number) => void): Field =>
+  field(NUMBER, {
+    set(fields, value) {
+      set(fields, value);
+      return Number.isInteger(value) && Math.abs(value) <= MAX_INT32;
+    },
+  });
+const word = (words: readonly string[], set: (fields: EventFields, index: number) => void): Field =>
+  field(WORD, {
+    words: words.map((each) => new Expected(`"${each}"`)),
+    set(fields, index) {
+      set(fields, index);
+      return true;
+    },
+  });
 
 const SLOTS = 256;
 
@@ -58,16 +115,10 @@ class Names {
   readonly first: NamedField;
 
   constructor(fields: Readonly<Record<string, Field>>) {
-    const named = Object.entries(fields).map(([name, field], index) => ({
-      name: Buffer.from(name, 'latin1'),
-      quoted: new Expected(`"${name}":`),
-      bit: 1 << index,
-      field,
-      next: null,
-      other: null,
-    }));
-    this.first = { ...named[0], next: named[0] };
-    this.#bits = Object.fromEntries(named.map(({ name, bit }) => [name.toString('latin1'), bit]));
+    const named = Object.entries(fields).map(([name, each], index) => new NamedField(name, index, each));
+    this.first = new NamedField('none', 0, field(NUMBER));
+    this.first.next = named[0];
+    this.#bits = Object.fromEntries(Object.keys(fields).map((name, index) => [name, named[index].bit]));
     const slotsOf = (seed: number) => named.map(({ name }) => hashOf(name, 0, name.length, seed) & (SLOTS - 1));
     let seed = 0;
     while (new Set(slotsOf(seed)).size < named.length) seed++;
@@ -93,45 +144,44 @@ function same(bytes: Uint8Array, begin: number, end: number, name: Uint8Array): 
   return true;
 }
 
-const words = (list: readonly string[]) => list.map((word) => new Expected(`"${word}"`));
-const TYPES = words(['impression', 'playback']);
+const TYPES = ['impression', 'playback'];
 const IMPRESSION = 0;
-const nothing = () => {};
 
 const EVENT = new Names({
-  type: { kind: 'word', words: TYPES, set: (fields, index) => (fields.isPlayback = index !== IMPRESSION) },
+  type: word(TYPES, (fields, index) => (fields.isPlayback = index !== IMPRESSION)),
   event_id: id(TEXT.eventId),
-  event_time: { kind: 'time' },
+  event_time: field(TIME),
   profile_id: id(TEXT.profileId),
   country: id(TEXT.country),
   device_type: id(TEXT.deviceType),
   title_id: id(TEXT.titleId),
   series_id: id(TEXT.seriesId),
-  profile_type: { kind: 'word', words: words(PROFILE_TYPES), set: nothing },
-  page_view_id: id(null),
+  profile_type: word(PROFILE_TYPES, () => {}),
+  page_view_id: id(-1),
   page: id(TEXT.surface),
   row_type: id(TEXT.rowType),
   row_id: text(TEXT.rowId),
   row_rank: int32((fields, value) => (fields.rowRank = value)),
   position: int32((fields, value) => (fields.position = value)),
   token: text(TEXT.token),
-  context: { kind: 'context' },
-  action: { kind: 'word', words: words(ACTIONS), set: (fields, index) => (fields.action = index) },
+  context: field(CONTEXT),
+  action: word(ACTIONS, (fields, index) => (fields.action = index)),
   playback_id: id(TEXT.playbackId),
-  kind: { kind: 'word', words: words(KINDS), set: (fields, index) => (fields.kind = KIND_CODES[KINDS[index]]) },
-  muted_autoplay: {
-    kind: 'bool',
-    set: (fields, value) => (fields.muted = value ? MUTED_CODES.yes : MUTED_CODES.no),
-  },
-  position_ms: { kind: 'number', set: () => true },
-  runtime_ms: {
-    kind: 'number',
+  kind: word(KINDS, (fields, index) => (fields.kind = KIND_CODES[KINDS[index]])),
+  muted_autoplay: field(BOOL, {
+    set(fields, value) {
+      fields.muted = value === 1 ? MUTED_CODES.yes : MUTED_CODES.no;
+      return true;
+    },
+  }),
+  position_ms: field(NUMBER),
+  runtime_ms: field(NUMBER, {
     set(fields, value) {
       fields.runtime = value;
       return true;
     },
-  },
-  origin: { kind: 'origin' },
+  }),
+  origin: field(ORIGIN_FIELD),
 });
 const OF_ANY = EVENT.all('type', 'event_id', 'event_time', 'profile_id', 'country', 'device_type', 'title_id');
 const OF_IMPRESSION = OF_ANY | EVENT.all('page_view_id', 'page', 'row_type', 'row_id', 'row_rank', 'position');
@@ -156,7 +206,7 @@ const cursor = new JsonCursor();
 
 /**
  * Reads the fields that decide something straight from the bytes of a record, in less time than `JSON.parse` alone and
- * without making strings and objects, and only where there is nothing unusual to it: any escape or letter beyond ASCII, a
+ * without making strings and objects, and only where there is nothing unusual to it: an escape in a field that is read, a
  * name that stands twice, anything that may break the contract. Then it says false, and `JSON.parse` and the contract
  * (`validate.ts`) decide. What it accepts, they accept, and they read the same from it; a fuzz test holds them against each
  * other.
@@ -167,7 +217,8 @@ const cursor = new JsonCursor();
 export function projectRecord(value: RecordBytes, stampedAt: number, into: EventFields): boolean {
   cursor.open(value.bytes, value.view, value.begin, value.end);
   into.bytes = value.bytes;
-  into.begin.fill(-1);
+  const { begin } = into;
+  for (let i = 0; i < begin.length; i++) begin[i] = -1;
   into.kind = KIND_CODES.none;
   into.muted = MUTED_CODES.none;
   into.runtime = 0;
@@ -204,9 +255,12 @@ function readObject(names: Names, into: EventFields): number {
       if ((seen & named.bit) !== 0) return UNUSUAL;
       seen |= named.bit;
       last = named;
-      if (!cursor.skipBytes(NULL)) {
-        if (!readField(named.field, into)) return UNUSUAL;
+      // No other value that a field may have begins with an n.
+      if (cursor.peek() !== N) {
+        if (!readField(named, into)) return UNUSUAL;
         said |= named.bit;
+      } else if (!cursor.skipBytes(NULL)) {
+        return UNUSUAL;
       }
     }
     cursor.skipSpace();
@@ -225,7 +279,7 @@ function isNext(named: NamedField | null): named is NamedField {
 /** Reads any name at the cursor, and its colon. @returns null where it is none of ours, undefined where it is unusual */
 function readName(names: Names, after: NamedField): NamedField | null | undefined {
   const begin = cursor.at + 1;
-  if (!cursor.skipText()) return undefined;
+  if (!cursor.skipText(ASCII)) return undefined;
   const end = cursor.at - 1;
   cursor.skipSpace();
   if (cursor.next() !== COLON) return undefined;
@@ -236,41 +290,39 @@ function readName(names: Names, after: NamedField): NamedField | null | undefine
   return named;
 }
 
-function readField(field: Field, into: EventFields): boolean {
-  switch (field.kind) {
-    case 'text': {
+function readField(of: NamedField, into: EventFields): boolean {
+  switch (of.kind) {
+    case TEXT_FIELD: {
       const begin = cursor.at + 1;
-      if (!cursor.skipText()) return false;
+      if (!cursor.skipText(UTF8)) return false;
+      // In UTF-8 a text has as many bytes as code units, or more: one that is too long so may not be.
       const length = cursor.at - 1 - begin;
-      if (length === 0 || length > field.longest) return false;
-      if (field.text === null) return true;
-      into.begin[field.text] = begin;
-      into.end[field.text] = cursor.at - 1;
+      if (length === 0 || length > of.longest) return false;
+      if (of.text < 0) return true;
+      into.begin[of.text] = begin;
+      into.end[of.text] = cursor.at - 1;
       return true;
     }
-    case 'number': {
+    case NUMBER: {
       const value = cursor.readNumber();
-      return Number.isFinite(value) && field.set(into, value);
+      return Number.isFinite(value) && of.set(into, value);
     }
-    case 'time': {
+    case TIME: {
       into.eventTime = readTime();
       return into.eventTime >= 0;
     }
-    case 'word': {
-      const { words } = field;
+    case WORD: {
+      const { words } = of;
       let index = 0;
       while (index < words.length && !cursor.skipBytes(words[index])) index++;
-      field.set(into, index);
-      return index < words.length;
+      return index < words.length && of.set(into, index);
     }
-    case 'bool': {
-      const value = cursor.skipBytes(TRUE);
-      field.set(into, value);
-      return value || cursor.skipBytes(FALSE);
-    }
-    case 'context':
+    case BOOL:
+      if (cursor.skipBytes(TRUE)) return of.set(into, 1);
+      return cursor.skipBytes(FALSE) && of.set(into, 0);
+    case CONTEXT:
       return cursor.peek() === OPEN && cursor.skipValue(0);
-    case 'origin': {
+    default: {
       const said = readObject(ORIGIN, into);
       into.hasOrigin = true;
       return said !== UNUSUAL && (said & OF_ORIGIN) !== 0;
@@ -283,7 +335,7 @@ function readTime(): number {
   let time: number | null;
   if (cursor.peek() === QUOTE) {
     const begin = cursor.at + 1;
-    if (!cursor.skipText()) return -1;
+    if (!cursor.skipText(ASCII)) return -1;
     const end = cursor.at - 1;
     time = plainIsoTime(cursor.bytes, begin, end) ?? parseIsoTime(cursor.bytes.toString('latin1', begin, end));
   } else {

@@ -18,9 +18,14 @@ export interface LedgerRow {
 /** Counts records between two commits. Every record is counted once, so the ledger balances by construction. */
 export class LedgerCounts {
   #rows = new Map<string, Map<number, LedgerRow>>();
+  /** The row that was counted in last: most records are of its topic and day. */
+  #last: LedgerRow | null = null;
 
   count(topic: string, eventTime: number, outcome: Outcome | 'dead_lettered', conflict = false): void {
-    const row = this.#row(topic, Math.floor(eventTime / DAY));
+    const day = Math.floor(eventTime / DAY);
+    const last = this.#last;
+    const row = last !== null && last.epoch_day === day && last.topic === topic ? last : this.#row(topic, day);
+    this.#last = row;
     row.consumed++;
     row[outcome]++;
     if (conflict) row.conflicts++;
@@ -30,6 +35,7 @@ export class LedgerCounts {
   take(): LedgerRow[] {
     const rows = [...this.#rows.values()].flatMap((days) => [...days.values()]);
     this.#rows = new Map();
+    this.#last = null;
     return rows;
   }
 

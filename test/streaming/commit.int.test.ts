@@ -8,6 +8,7 @@ import { commitAgain, commitDelta } from '../../streaming/commit.ts';
 import { FencedError } from '../../streaming/errors.ts';
 import { takeTask } from '../../streaming/sql/take-task.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { recordOf } from '../records.ts';
 import { simulated } from './world.ts';
 
 let stack: TestStack<'postgres'>;
@@ -25,7 +26,7 @@ function* deltasOf(size: number): Generator<Delta> {
   for (const [offset, line] of lines.entries()) {
     const topic = line.includes('"type":"playback"') ? 1 : 0;
     const message = { key: null, value: Buffer.from(line), timestamp: '1790000000000', attributes: 0, headers: {} };
-    state.read(topic, { ...message, offset: String(offset) }, false);
+    state.read(topic, recordOf({ ...message, offset: String(offset) }), false);
     if (state.pending === size) yield state.takeDelta([false, false]);
   }
   yield state.takeDelta([false, false]);
