@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { compress, decompress } from 'zstd-napi';
+import type { OlderStrings } from '../attribution/facts/older-records.ts';
 import type { SavedMarks } from './replay-marks.ts';
 
 /**
@@ -12,7 +13,7 @@ const MAGIC = Buffer.from('WHCP');
 const HASH_AT = 8;
 const BODY_AT = HASH_AT + 32;
 /** The version that is written. */
-export const CHECKPOINT_VERSION = 3;
+export const CHECKPOINT_VERSION = 4;
 /** Fast: most of the bytes are random ids. */
 const LEVEL = 1;
 
@@ -37,18 +38,15 @@ export interface CheckpointHead {
   clocks: (number | null)[];
   marks: SavedMarks;
   chunks: SavedChunk[];
-  /** Of the dictionaries: number, uses, text. */
-  places: SavedString[];
-  labels: SavedString[];
+  /** Of the dictionaries, up to version 3. */
+  places?: OlderStrings;
+  labels?: OlderStrings;
 }
-
-export type SavedString = [number: number, uses: number, text: string];
 
 export interface SavedChunk {
   serial: number;
   begunAt: number;
   records: number;
-  bytes: number;
   shadowed: readonly number[];
   segments: SavedSegment[];
 }
@@ -65,17 +63,21 @@ export interface SavedSegment {
 export interface CheckpointFormat {
   decompress(body: Buffer): Buffer | Promise<Buffer>;
   parseHead(body: Buffer): CheckpointHead;
-  /** The checksums of payloads in its records are of another kind: no copy can be compared by them. */
-  otherChecksums: boolean;
+  /** Its records are to be converted; `otherChecksums`: no copy of one can be compared by its payload's checksum. */
+  older: { otherChecksums: boolean } | null;
 }
 
 const parseHead = (body: Buffer) => JSON.parse(body.toString('utf8')) as CheckpointHead;
 
-/** Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads. */
+/**
+ * Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads. Up to 3 row ids stood in the records,
+ * and all strings of the dictionaries in the head.
+ */
 const FORMATS: ReadonlyMap<number, CheckpointFormat> = new Map([
-  [1, { decompress: inflate, parseHead, otherChecksums: true }],
-  [2, { decompress, parseHead, otherChecksums: true }],
-  [CHECKPOINT_VERSION, { decompress, parseHead, otherChecksums: false }],
+  [1, { decompress: inflate, parseHead, older: { otherChecksums: true } }],
+  [2, { decompress, parseHead, older: { otherChecksums: true } }],
+  [3, { decompress, parseHead, older: { otherChecksums: false } }],
+  [CHECKPOINT_VERSION, { decompress, parseHead, older: null }],
 ]);
 
 /** Makes an object of its parts. It takes some 10 ms for a segment, in one go. */

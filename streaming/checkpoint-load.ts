@@ -1,5 +1,6 @@
 import { FactStore } from '../attribution/facts/fact-store.ts';
-import { restoreSegment } from '../attribution/facts/segment.ts';
+import { OlderRecords } from '../attribution/facts/older-records.ts';
+import { endRestoring, restoreSegment } from '../attribution/facts/segment.ts';
 import type { Policy } from '../attribution/policy.ts';
 import type { Logger } from '../platform/log.ts';
 import { NoSuchObjectError } from '../platform/storage.ts';
@@ -68,23 +69,26 @@ export async function restoreCheckpoint(
   check(key, head, wanted, place.policy);
   const store = new FactStore(wanted.policy);
   const written: Written = new WeakMap();
-  for (const name of ['places', 'labels'] as const) {
-    for (const [number, uses, text] of head[name]) store.restoreDictionary(name, number, text, uses);
-  }
-  for (const { serial, begunAt, records, bytes, shadowed, segments } of head.chunks) {
-    const chunk = store.restoreChunk(serial, begunAt, records, bytes, shadowed);
+  const older = format.older && new OlderRecords(store, head.places ?? [], head.labels ?? []);
+  for (const { serial, begunAt, records, shadowed, segments } of head.chunks) {
+    const chunk = store.chunks.restore(serial, begunAt);
+    shadowed.forEach((place) => chunk.shadowed.add(place));
     for (const segment of segments) {
       const object = await storage.get(segment.key);
       const { format: its, body: columns } = await unseal(segment.key, object, segment.sha256);
-      await inSlices(restoreSegment(store, chunk, columns, its.otherChecksums));
+      if ((its.older === null) !== (older === null)) {
+        throw new BadCheckpointError(`${key} names a segment of a format that cannot be its own, ${segment.key}`);
+      }
+      await inSlices(restoreSegment(store, chunk, columns, older && its.older && { records: older, ...its.older }));
       await onStep('segment restored');
     }
     if (chunk.count !== records) {
       throw new BadCheckpointError(`${key} has ${chunk.count} records in a chunk that it says has ${records}`);
     }
-    written.set(chunk, segments);
+    // What was converted is written anew.
+    if (older === null) written.set(chunk, segments);
   }
-  store.restored();
+  endRestoring(store);
   await onStep('restored');
   const clocks = head.clocks.map((clock) => clock ?? -Infinity);
   return { state: { store, next: head.next, clocks, marks: head.marks }, written };

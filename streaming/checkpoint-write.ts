@@ -6,14 +6,11 @@ import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
 import type { Pool } from '../platform/postgres.ts';
 import type { Storage } from '../platform/storage.ts';
-import { seal, type CheckpointHead, type SavedSegment, type SavedString } from './checkpoint-format.ts';
+import { seal, type CheckpointHead, type SavedSegment } from './checkpoint-format.ts';
 import type { OnStep } from './commit.ts';
 import { FencedError } from './errors.ts';
 import { type NewCheckpoint, registerCheckpoint } from './sql/register-checkpoint.ts';
 import { finiteOrNull, type StateCut } from './task-state.ts';
-
-/** Entries of a dictionary that are made JSON at a time. */
-const ENTRIES = 2_000;
 
 /** Where the checkpoints of a task stand. */
 export interface CheckpointPlace {
@@ -84,16 +81,18 @@ export async function storeCheckpoint(
         segments.push(known);
         continue;
       }
-      const stored = await put('records', await inSlices(writeSegment(cut.facts.store, chunk, from, to), signal));
+      const stored = await put(
+        'records',
+        await inSlices(writeSegment(cut.facts.held, chunk, segments.length, to - from), signal),
+      );
       await onStep('segment written');
       newBytes += stored.bytes;
       segments.push({ ...stored, records: to - from });
     }
     written.set(chunk, segments);
-    const bytes = count < chunk.count ? chunk.textAt[count] : chunk.used;
-    chunks.push({ serial: chunk.serial, begunAt: chunk.begunAt, records: count, bytes, shadowed, segments });
+    chunks.push({ serial: chunk.serial, begunAt: chunk.begunAt, records: count, shadowed, segments });
   }
-  const head = await put('head', await headOf(place.policy, cut, chunks));
+  const head = await put('head', [headOf(place.policy, cut, chunks)]);
   newBytes += head.bytes;
   await onStep('head written');
   const segments = chunks.flatMap((chunk) => chunk.segments);
@@ -142,29 +141,9 @@ async function registerAgain(
   return waitOut(register, { outage, part, passes: isPassing, signal });
 }
 
-/** The head as JSON, in parts, since a dictionary can be large. */
-async function headOf(policy: string, cut: StateCut, chunks: CheckpointHead['chunks']): Promise<Buffer[]> {
-  const { topics, next, marks, facts } = cut;
+function headOf(policy: string, cut: StateCut, chunks: CheckpointHead['chunks']): Buffer {
+  const { topics, next, marks } = cut;
   const clocks = cut.clocks.map(finiteOrNull);
-  const rest: Omit<CheckpointHead, 'places' | 'labels'> = { policy, topics, next, clocks, marks, chunks };
-  const parts = [Buffer.from(JSON.stringify(rest).slice(0, -1))];
-  for (const name of ['places', 'labels'] as const) {
-    parts.push(Buffer.from(`,${JSON.stringify(name)}:[`));
-    const { texts, uses } = facts[name];
-    let first = true;
-    for (let from = 0; from < texts.length; from += ENTRIES) {
-      const entries: SavedString[] = [];
-      for (let number = from; number < Math.min(from + ENTRIES, texts.length); number++) {
-        const text = texts[number];
-        if (text !== null) entries.push([number, uses[number], text]);
-      }
-      if (entries.length === 0) continue;
-      parts.push(Buffer.from((first ? '' : ',') + JSON.stringify(entries).slice(1, -1)));
-      first = false;
-      await nextTurn();
-    }
-    parts.push(Buffer.from(']'));
-  }
-  parts.push(Buffer.from('}'));
-  return parts;
+  const head: CheckpointHead = { policy, topics, next, clocks, marks, chunks };
+  return Buffer.from(JSON.stringify(head));
 }

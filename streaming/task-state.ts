@@ -3,7 +3,8 @@ import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
 import { hashOfView } from '../attribution/facts/bytes.ts';
 import { EventFields } from '../attribution/facts/event-fields.ts';
-import { FactStore, type FactsCut } from '../attribution/facts/fact-store.ts';
+import { FactStore } from '../attribution/facts/fact-store.ts';
+import type { FactsCut } from '../attribution/facts/held-records.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow, type PlayRow } from '../attribution/play-row.ts';
@@ -105,9 +106,8 @@ export class TaskState {
   readonly #last: RecordPlace[];
   readonly #lastCommitted: (TopicOffset['last'] | null)[];
   #deadLetters: DeadLetterRow[] = [];
-  /** The keys with new facts, and by key the earliest event time of these, NaN where there is none. */
-  #dirty: number[] = [];
-  #dirtySince = new Float64Array(1024).fill(NaN);
+  /** The keys with new facts, and the earliest event time of these. */
+  readonly #dirty = new Map<number, number>();
   #records = 0;
   #letterBytes = 0;
   /** The smallest clock when the last delta was taken. */
@@ -229,9 +229,7 @@ export class TaskState {
     const rules = this.#policy.rules.speed;
     const openSince = Math.min(...this.#clocks.map((clock) => clock.now)) - rules.stitchingGap - rules.allowedLateness;
     let capped = 0;
-    for (const key of this.#dirty) {
-      const since = this.#dirtySince[key];
-      this.#dirtySince[key] = NaN;
+    for (const [key, since] of this.#dirty) {
       // Impressions after the last playback event: no play begins at or after any of them, so none can change.
       if (this.#store.latestPlayback(key) < since) continue;
       // What ended before this had its facts dropped: it stays as it is.
@@ -261,7 +259,7 @@ export class TaskState {
       ledger: this.#ledger.take(),
       deadLetters: this.#deadLetters,
     };
-    this.#dirty = [];
+    this.#dirty.clear();
     this.#deadLetters = [];
     this.#letterBytes = 0;
     this.#records = 0;
@@ -337,14 +335,8 @@ export class TaskState {
   #touch(key: number, eventTime: number): void {
     // Without a playback event there is no play; the first that comes touches the key itself, and plays begin with one.
     if (key < 0 || !this.#store.hasPlayback(key)) return;
-    if (key >= this.#dirtySince.length) {
-      const grown = new Float64Array(Math.max(this.#dirtySince.length * 2, key + 1)).fill(NaN);
-      grown.set(this.#dirtySince);
-      this.#dirtySince = grown;
-    }
-    const since = this.#dirtySince[key];
-    if (Number.isNaN(since)) this.#dirty.push(key);
-    if (!(since <= eventTime)) this.#dirtySince[key] = eventTime;
+    const since = this.#dirty.get(key);
+    if (since === undefined || eventTime < since) this.#dirty.set(key, eventTime);
   }
 
   #deadLetter(topic: string, record: RecordReader, rejection: Rejection): void {

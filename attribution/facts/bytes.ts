@@ -99,6 +99,13 @@ export class ByteWriter {
     if (all > 0x7f) into[tagAt] |= 1;
   }
 
+  /** What was written before, as it is. */
+  copy(bytes: Uint8Array, begin: number, end: number): void {
+    this.#reserve(end - begin);
+    this.bytes.set(bytes.subarray(begin, end), this.length);
+    this.length += end - begin;
+  }
+
   /** Writes a canonical UUID; false, and nothing written, where the text is none. */
   #uuid(bytes: Uint8Array, begin: number): boolean {
     const into = this.bytes;

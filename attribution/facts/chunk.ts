@@ -1,7 +1,9 @@
+import { Block, BLOCK_BITS, BLOCK_RECORDS } from './block.ts';
 import { ByteReader } from './bytes.ts';
 
 /** A chunk is closed when it holds this many records; the number of a record is chunk × this + place. */
 export const CHUNK_RECORDS = 1 << 19;
+const IN_BLOCK = BLOCK_RECORDS - 1;
 
 /** Of the payload's checksum in a record. */
 export const CHECKSUM_BYTES = 4;
@@ -13,8 +15,7 @@ export const LATE_FLAG = 2;
 export const SHADOWED_FLAG = 4;
 
 /**
- * Some hundred thousand records in the order in which they were read: columns, and their bytes. Chunks are what is dropped:
- * the oldest whole.
+ * Some hundred thousand records in the order in which they were read, in blocks. Chunks are what is dropped: the oldest whole.
  *
  * What was appended is never altered, so that it can be copied out while more is appended.
  *
@@ -22,17 +23,10 @@ export const SHADOWED_FLAG = 4;
  */
 export class Chunk {
   count = 0;
-  /** Event time, epoch milliseconds. */
-  time = new Float64Array(1024);
-  key = new Int32Array(1024);
-  /** The record before it of the same key, by number, -1 for none. */
-  previous = new Int32Array(1024);
-  textAt = new Uint32Array(1024);
-  hash = new Int32Array(1024);
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);
+  /** All but the last are full. */
+  readonly blocks: Block[] = [];
   /** Places of records in whose stead one that was read later counts. */
   readonly shadowed = new Set<number>();
-  #used = 0;
   /** The greatest event time in here, and the greatest clock when one was read. */
   greatestTime = -Infinity;
   greatestClock = -Infinity;
@@ -44,38 +38,29 @@ export class Chunk {
     readonly begunAt: number,
   ) {}
 
-  /** Bytes of its records. */
-  get used(): number {
-    return this.#used;
-  }
-
   get full(): boolean {
     return this.count === CHUNK_RECORDS;
   }
 
   /** Bytes of memory that its arrays take. */
   get footprint(): number {
-    return this.time.length * (8 + 4 + 4 + 4 + 4) + this.bytes.length;
+    return this.blocks.reduce((sum, block) => sum + block.footprint, 0);
   }
 
-  /** Makes room, so that growing by doubling is not needed for so much. */
-  reserve(records: number, bytes: number): void {
-    while (this.time.length < Math.min(records, CHUNK_RECORDS)) this.#growColumns();
-    if (bytes > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, bytes);
-  }
-
-  /** Copies the bytes of the next record behind those of the others; to be appended. @returns where they end */
-  copy(record: Uint8Array): number {
-    const end = this.#used + record.length;
-    if (end > this.bytes.length) this.bytes = grow(this.bytes, Uint8Array, Math.max(this.bytes.length * 2, end));
-    this.bytes.set(record, this.#used);
-    return end;
+  /** The block that takes the next record. */
+  get open(): Block {
+    const last = this.blocks.at(-1);
+    if (last !== undefined && !last.full) return last;
+    last?.close();
+    const block = new Block(this.begunAt);
+    this.blocks.push(block);
+    return block;
   }
 
   /**
-   * Appends a record whose bytes were written behind those of the others. @returns its place
+   * Appends a record whose bytes were written behind those of the open block. @returns its place
    *
-   * @param bytes those of the chunk, or larger ones with the same in them, which are the chunk's from now on
+   * @param bytes those of the block, or larger ones with the same in them, which are the block's from now on
    * @param end of the record in them
    */
   append(
@@ -85,57 +70,62 @@ export class Chunk {
     clock: number,
     key: number,
     previous: number,
-    hash: number,
   ): number {
-    const place = this.count++;
-    if (place >= this.time.length) this.#growColumns();
-    this.bytes = bytes;
-    this.time[place] = time;
-    this.key[place] = key;
-    this.previous[place] = previous;
-    this.textAt[place] = this.#used;
-    this.hash[place] = hash;
-    this.#used = end;
+    this.blocks[this.blocks.length - 1].append(bytes, end, time, key, previous);
     if (time > this.greatestTime) this.greatestTime = time;
     if (clock > this.greatestClock) this.greatestClock = clock;
-    return place;
+    return this.count++;
   }
 
-  /** Where a record's flags stand in `bytes`. */
-  flagsAt(place: number): number {
-    const reader = shared.open(this.bytes, this.textAt[place]);
-    reader.skipText();
-    return reader.at;
+  /** Event time of a record, epoch milliseconds. */
+  timeOf(place: number): number {
+    return this.#blockOf(place).timeOf(place & IN_BLOCK);
+  }
+
+  keyOf(place: number): number {
+    return this.#blockOf(place).key[place & IN_BLOCK];
+  }
+
+  /** The record before it of the same key, by number, -1 for none. */
+  previousOf(place: number): number {
+    return this.#blockOf(place).previous[place & IN_BLOCK];
+  }
+
+  setPrevious(place: number, previous: number): void {
+    this.#blockOf(place).previous[place & IN_BLOCK] = previous;
   }
 
   flags(place: number): number {
-    return this.bytes[this.flagsAt(place)];
+    const reader = this.openText(shared, place);
+    reader.skipText();
+    return reader.byte();
   }
 
-  /** Gives back what growing by doubling has left over, once nothing is added any more. */
+  /** Points a reader at a record. */
+  openText(reader: ByteReader, place: number): ByteReader {
+    return this.#blockOf(place).open(reader, place & IN_BLOCK);
+  }
+
+  /** Points a reader at a record's payload. @returns whether that is a playback event's */
+  openPayload(reader: ByteReader, place: number): boolean {
+    this.openText(reader, place).skipText();
+    const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
+    reader.varint();
+    reader.varint();
+    reader.at += CHECKSUM_BYTES;
+    if (isPlayback) reader.varint();
+    return isPlayback;
+  }
+
+  /** Gives back what growing has left over, once nothing is added any more. */
   close(): void {
-    this.time = this.time.slice(0, this.count);
-    this.key = this.key.slice(0, this.count);
-    this.previous = this.previous.slice(0, this.count);
-    this.textAt = this.textAt.slice(0, this.count);
-    this.hash = this.hash.slice(0, this.count);
-    this.bytes = this.bytes.slice(0, this.#used);
+    const last = this.blocks.at(-1);
+    if (last !== undefined && !last.full) last.close();
   }
 
-  #growColumns(): void {
-    const size = Math.min(this.time.length * 2, CHUNK_RECORDS);
-    this.time = grow(this.time, Float64Array, size);
-    this.key = grow(this.key, Int32Array, size);
-    this.previous = grow(this.previous, Int32Array, size);
-    this.textAt = grow(this.textAt, Uint32Array, size);
-    this.hash = grow(this.hash, Int32Array, size);
+  #blockOf(place: number): Block {
+    return this.blocks[place >> BLOCK_BITS];
   }
 }
 
 const shared = new ByteReader();
-
-function grow<T extends { set(from: T): void }>(array: T, type: new (size: number) => T, size: number): T {
-  const bigger = new type(size);
-  bigger.set(array);
-  return bigger;
-}

@@ -26,14 +26,6 @@ export class HeldChunks {
     return this.#ring[Math.floor(number / CHUNK_RECORDS)];
   }
 
-  /** The same of a record that must be held, or dropped and not swept. @throws RangeError */
-  findUnswept(number: number): Chunk {
-    const serial = Math.floor(number / CHUNK_RECORDS);
-    const chunk = this.#ring[serial] ?? this.#dropped.find((dropped) => dropped.chunk.serial === serial)?.chunk;
-    if (chunk === undefined) throw new RangeError(`Record ${number} is no longer held`);
-    return chunk;
-  }
-
   /** The chunk that takes the next record, begun where the one before is full or spans enough. */
   open(clock: number): Chunk {
     const current = this.#live.at(-1);

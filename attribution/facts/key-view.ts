@@ -86,11 +86,11 @@ export class KeyView implements KeyFacts, KeyWords {
   }
 
   get profileId(): string {
-    return this.#store.profiles.text(this.#store.keys.profile[this.#key]);
+    return this.#store.profiles.text(this.#store.keys.profileOf(this.#key));
   }
 
   get workId(): string {
-    return this.#store.works.text(this.#store.keys.work[this.#key]);
+    return this.#store.works.text(this.#store.keys.workOf(this.#key));
   }
 
   impressionId(index: number): string {
@@ -110,10 +110,11 @@ export class KeyView implements KeyFacts, KeyWords {
   }
 
   impressionWords(index: number): ImpressionWords {
-    const { place, rowId, rowRank, position } = this.impression(index);
-    const { surface, rowType } = splitPlace(this.#store.dictionaries.places.text(place));
+    const { place, rowRank, position } = this.impression(index);
+    const { surface, rowType, rowId } = splitPlace(this.#store.dictionaries.places.text(place));
     const id = this.impressionId(index);
-    return { id, surface, rowType: rowType ?? '', rowId, rowRank, position, time: this.impressions.time[index] };
+    const time = this.impressions.time[index];
+    return { id, surface, rowType: rowType ?? '', rowId: rowId ?? '', rowRank, position, time };
   }
 
   playbackWords(index: number): PlaybackWords {
@@ -131,8 +132,9 @@ export class KeyView implements KeyFacts, KeyWords {
   /** Where the playback event stands: the number of its source, and the offset there. */
   playbackPlace(index: number): { source: number; offset: number } {
     const number = this.#playbackNumbers[index];
-    const chunk = this.#store.chunkOf(number);
-    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS) + 1);
+    const reader = this.#store.chunkOf(number).openText(this.#reader, number % CHUNK_RECORDS);
+    reader.skipText();
+    reader.byte();
     const source = reader.varint();
     reader.varint();
     reader.at += CHECKSUM_BYTES;
@@ -232,24 +234,22 @@ export class KeyView implements KeyFacts, KeyWords {
   }
 
   #timeOf(number: number): number {
-    return this.#store.chunkOf(number).time[number % CHUNK_RECORDS];
+    return this.#store.chunkOf(number).timeOf(number % CHUNK_RECORDS);
   }
 
   #eventId(number: number): string {
-    const chunk = this.#store.chunkOf(number);
-    return this.#reader.open(chunk.bytes, chunk.textAt[number % CHUNK_RECORDS]).text() ?? '';
+    return (
+      this.#store
+        .chunkOf(number)
+        .openText(this.#reader, number % CHUNK_RECORDS)
+        .text() ?? ''
+    );
   }
 
   /** The reader, at the beginning of a record's payload. */
   #open(number: number): ByteReader {
-    const chunk = this.#store.chunkOf(number);
-    const reader = this.#reader.open(chunk.bytes, chunk.flagsAt(number % CHUNK_RECORDS));
-    const flags = reader.byte();
-    reader.varint();
-    reader.varint();
-    reader.at += CHECKSUM_BYTES;
-    if ((flags & PLAYBACK_FLAG) !== 0) reader.varint();
-    return reader;
+    this.#store.chunkOf(number).openPayload(this.#reader, number % CHUNK_RECORDS);
+    return this.#reader;
   }
 }
 

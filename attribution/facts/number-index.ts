@@ -1,110 +1,158 @@
 /** So many tables, each grown by itself: growing moves a part of the entries, not all at once. */
 const TABLES = 64;
-const TABLE_SHIFT = 26;
-const FIRST_SLOTS = 32;
+const TABLE_BITS = 6;
+/** Of a hash, within its table. */
+const HASH_BITS = 32 - TABLE_BITS;
+/** A table has so many places at first, grows by so much, and is grown when it is so full. */
+const FIRST_PLACES = 16;
+const GROWTH = 1.25;
+const FULL = 0.9;
+/** Of a slot, in the array: the hash, and the number plus 1, 0 where the slot is free. */
+const SLOT = 2;
 
 /**
- * Finds what is numbered, records or keys or strings, by its hash: hash tables in flat arrays, about 7 bytes an entry. Hashes
- * may be shared; whoever looks up compares.
+ * Finds what is numbered, records or keys or strings, by its hash: hash tables in flat arrays, about ten bytes an entry, the
+ * hash included. Hashes may be shared; whoever looks up compares.
  */
 export class NumberIndex {
-  readonly #tables: Table[];
-
-  /** @param hashOf the hash under which a number was added, as long as it is in here */
-  constructor(hashOf: (number: number) => number) {
-    this.#tables = Array.from({ length: TABLES }, () => new Table(hashOf));
-  }
+  /** They grow by the same factor, each at another size: of many entries only a few tables grow at the same time. */
+  readonly #tables = Array.from({ length: TABLES }, (_, table) => new Table(table / TABLES));
 
   /** Bytes of memory. */
   get footprint(): number {
     return this.#tables.reduce((sum, table) => sum + table.footprint, 0);
   }
 
+  /** @param number from 0 to 2^31 - 1 */
   add(hash: number, number: number): void {
-    this.#tables[hash >>> TABLE_SHIFT].add(hash, number);
+    this.#tables[hash >>> HASH_BITS].add(hash | 0, number);
   }
 
   /** Takes out what was added. */
   remove(hash: number, number: number): void {
-    this.#tables[hash >>> TABLE_SHIFT].remove(hash, number);
+    this.#tables[hash >>> HASH_BITS].remove(hash | 0, number);
   }
 
-  /** The numbers under this hash, with a few that only look alike, into `into`. @returns how many */
+  /** The numbers under this hash into `into`. @returns how many */
   find(hash: number, into: number[]): number {
-    return this.#tables[hash >>> TABLE_SHIFT].find(hash, into);
+    return this.#tables[hash >>> HASH_BITS].find(hash | 0, into);
   }
 }
 
-/** A hash table with linear probing. */
+/**
+ * A hash table with linear probing, in which the slots stand in the order of their hashes: a search ends where a greater hash
+ * stands, and growing is one walk through both arrays, which looks at nothing else. Hashes of one table share their upper
+ * bits, so signed integers compare as they do.
+ */
 class Table {
-  #numbers = new Int32Array(FIRST_SLOTS);
-  /** A byte of the hash, from 1: most that is not looked for is passed over without a look at the record. 0: free. */
-  #tags = new Uint8Array(FIRST_SLOTS);
+  #slots: Int32Array;
+  /** Home places of hashes; what is displaced may stand in as many slots behind them as there are. */
+  #places: number;
+  /** Places by hash. */
+  #scale: number;
   #size = 0;
-  readonly #hashOf: (number: number) => number;
+  #level: number;
+  #behind = 8;
 
-  constructor(hashOf: (number: number) => number) {
-    this.#hashOf = hashOf;
+  constructor(level: number) {
+    this.#level = level;
+    this.#places = placesOf(level);
+    this.#scale = this.#places / HASHES;
+    this.#slots = this.#allocate();
   }
 
   get footprint(): number {
-    return this.#numbers.length * 5;
+    return this.#slots.byteLength;
   }
 
   add(hash: number, number: number): void {
-    if (++this.#size * 4 > this.#numbers.length * 3) this.#grow();
-    this.#place(hash, number);
+    if (++this.#size > this.#places * FULL) this.#rebuild(this.#level + 1);
+    for (;;) {
+      const slots = this.#slots;
+      let at = this.#homeOf(hash);
+      while (slots[at + 1] !== 0 && slots[at] <= hash) at += SLOT;
+      let end = at;
+      while (slots[end + 1] !== 0) end += SLOT;
+      // The last slot stays free: it ends every search.
+      if (end === slots.length - SLOT) {
+        this.#behind *= 2;
+        this.#rebuild(this.#level);
+        continue;
+      }
+      for (; end > at; end -= SLOT) {
+        slots[end] = slots[end - SLOT];
+        slots[end + 1] = slots[end - SLOT + 1];
+      }
+      slots[at] = hash;
+      slots[at + 1] = number + 1;
+      return;
+    }
   }
 
   find(hash: number, into: number[]): number {
-    const tags = this.#tags;
-    const mask = tags.length - 1;
-    const tag = tagOf(hash);
+    const slots = this.#slots;
     let count = 0;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const found = tags[slot];
-      if (found === 0) return count;
-      if (found === tag) into[count++] = this.#numbers[slot];
+    for (let at = this.#homeOf(hash); ; at += SLOT) {
+      const held = slots[at + 1];
+      if (held === 0 || slots[at] > hash) return count;
+      if (slots[at] === hash) into[count++] = numberOf(held);
     }
   }
 
-  /** Closes the gap that the number leaves in its probe sequence. */
+  /** What was displaced by what is taken out moves back. */
   remove(hash: number, number: number): void {
-    const mask = this.#tags.length - 1;
-    let gap = hash & mask;
-    while (this.#numbers[gap] !== number || this.#tags[gap] === 0) gap = (gap + 1) & mask;
-    for (let slot = (gap + 1) & mask; this.#tags[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = this.#hashOf(this.#numbers[slot]) & mask;
-      // An entry may move into the gap only where its home does not lie between the gap and itself.
-      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
-      this.#numbers[gap] = this.#numbers[slot];
-      this.#tags[gap] = this.#tags[slot];
-      gap = slot;
+    const slots = this.#slots;
+    let at = this.#homeOf(hash);
+    while (slots[at] !== hash || numberOf(slots[at + 1]) !== number) at += SLOT;
+    for (let next = at + SLOT; slots[next + 1] !== 0 && this.#homeOf(slots[next]) < next; next += SLOT) {
+      slots[at] = slots[next];
+      slots[at + 1] = slots[next + 1];
+      at = next;
     }
-    this.#tags[gap] = 0;
+    slots[at + 1] = 0;
     this.#size--;
   }
 
-  #place(hash: number, number: number): void {
-    const mask = this.#tags.length - 1;
-    let slot = hash & mask;
-    while (this.#tags[slot] !== 0) slot = (slot + 1) & mask;
-    this.#numbers[slot] = number;
-    this.#tags[slot] = tagOf(hash);
+  /** Where in the array the slot of a hash would be if no other were in its way. */
+  #homeOf(hash: number): number {
+    return (((hash & HASH_MASK) * this.#scale) | 0) * SLOT;
   }
 
-  #grow(): void {
-    const numbers = this.#numbers;
-    const tags = this.#tags;
-    this.#numbers = new Int32Array(numbers.length * 2);
-    this.#tags = new Uint8Array(tags.length * 2);
-    for (let slot = 0; slot < tags.length; slot++) {
-      if (tags[slot] !== 0) this.#place(this.#hashOf(numbers[slot]), numbers[slot]);
+  #rebuild(level: number): void {
+    const before = this.#slots;
+    this.#level = level;
+    this.#places = placesOf(level);
+    this.#scale = this.#places / HASHES;
+    for (;;) {
+      const slots = (this.#slots = this.#allocate());
+      let free = 0;
+      for (let at = 0; at < before.length; at += SLOT) {
+        if (before[at + 1] === 0) continue;
+        const home = this.#homeOf(before[at]);
+        const to = home > free ? home : free;
+        free = to + SLOT;
+        if (free >= slots.length) break;
+        slots[to] = before[at];
+        slots[to + 1] = before[at + 1];
+      }
+      if (free < slots.length) return;
+      this.#behind *= 2;
     }
+  }
+
+  #allocate(): Int32Array {
+    return new Int32Array((this.#places + this.#behind + 1) * SLOT);
   }
 }
 
-/** Bits that neither the table nor the place in it, of a table of any usual size, is chosen by. */
-function tagOf(hash: number): number {
-  return (hash >>> 18) & 0xff || 1;
+const HASHES = 2 ** HASH_BITS;
+const HASH_MASK = HASHES - 1;
+
+function placesOf(level: number): number {
+  return Math.floor(FIRST_PLACES * GROWTH ** level);
+}
+
+/** The greatest number plus 1 is the smallest integer of 32 bits. */
+function numberOf(held: number): number {
+  return (held - 1) & 0x7fffffff;
 }

@@ -1,5 +1,5 @@
 import { ORIGIN_CODES, type KeyFacts } from '../derive.ts';
-import { MAX_ID } from '../events.ts';
+import { MAX_ID, MAX_TEXT } from '../events.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { TEXT, type EventFields, type Text } from './event-fields.ts';
 import type { Interner } from './interner.ts';
@@ -8,12 +8,12 @@ import type { Interner } from './interner.ts';
  * What a fact keeps of its event beside time and key, as bytes. Fields that decide nothing (`page_view_id`, `context`,
  * `position_ms`, `profile_type`, an impression's country, device and title) are not held.
  *
- *     impression: rank, position, place, row_id, token
+ *     impression: rank, position, place, token
  *     playback:   playback_id, action | kind | muted, runtime, title, country, device, origin?
- *     origin:     place, row_id, rank?, position?, token, impression_id
+ *     origin:     flags, place, rank?, position?, token, impression_id
  */
 
-/** Strings that recur: places are a row type on a surface, labels countries, devices and titles. */
+/** Strings that recur: places are a row (or none) on a surface, labels countries, devices and titles. */
 export interface Dictionaries {
   places: Interner;
   labels: Interner;
@@ -22,10 +22,25 @@ export interface Dictionaries {
 /** The contract allows no NUL in a text, and no empty one. */
 const SEPARATOR = '\0';
 
-/** A place is a row type (or none), the separator, and a surface. */
-export function splitPlace(place: string): { surface: string; rowType: string | null } {
+export interface Place {
+  surface: string;
+  rowType: string | null;
+  rowId: string | null;
+}
+
+/** As a place stands in the dictionary: a row type (or none), a surface, and a row id (or none). */
+export function joinPlace({ surface, rowType, rowId }: Place): string {
+  return (rowType ?? '') + SEPARATOR + surface + SEPARATOR + (rowId ?? '');
+}
+
+export function splitPlace(place: string): Place {
   const cut = place.indexOf(SEPARATOR);
-  return { surface: place.slice(cut + 1), rowType: cut === 0 ? null : place.slice(0, cut) };
+  const end = place.indexOf(SEPARATOR, cut + 1);
+  return {
+    surface: place.slice(cut + 1, end),
+    rowType: cut === 0 ? null : place.slice(0, cut),
+    rowId: end + 1 === place.length ? null : place.slice(end + 1),
+  };
 }
 
 /** Writes an event's bytes and counts the uses of its dictionary strings. */
@@ -37,8 +52,7 @@ export function writePayload(writer: ByteWriter, fields: EventFields, dictionari
 function writeImpression(writer: ByteWriter, fields: EventFields, { places }: Dictionaries): void {
   writer.signed(fields.rowRank);
   writer.signed(fields.position);
-  writer.varint(acquirePlace(places, fields, TEXT.surface, TEXT.rowType));
-  writeText(writer, fields, TEXT.rowId);
+  writer.varint(acquirePlace(places, fields, TEXT.surface, TEXT.rowType, TEXT.rowId));
   writeText(writer, fields, TEXT.token);
 }
 
@@ -67,8 +81,7 @@ function writeOrigin(writer: ByteWriter, fields: EventFields, { places }: Dictio
         ? ORIGIN_CODES.byToken
         : ORIGIN_CODES.claim;
   writer.byte(names | (originRowRank === null ? 0 : 4) | (originPosition === null ? 0 : 8));
-  writer.varint(acquirePlace(places, fields, TEXT.originSurface, TEXT.originRowType));
-  writeText(writer, fields, TEXT.originRowId);
+  writer.varint(acquirePlace(places, fields, TEXT.originSurface, TEXT.originRowType, TEXT.originRowId));
   if (originRowRank !== null) writer.signed(originRowRank);
   if (originPosition !== null) writer.signed(originPosition);
   writeText(writer, fields, TEXT.originToken);
@@ -79,38 +92,49 @@ function writeText(writer: ByteWriter, fields: EventFields, text: Text): void {
   writer.span(fields.bytes, fields.begin[text], fields.end[text]);
 }
 
-/** The number of a place: what `splitPlace` splits, as bytes. */
-function acquirePlace(places: Interner, { bytes, begin, end }: EventFields, surface: Text, rowType: Text): number {
-  let length = 0;
-  if (begin[rowType] >= 0) for (let i = begin[rowType]; i < end[rowType]; i++) placeBytes[length++] = bytes[i];
+/** The number of a place: what `joinPlace` joins, as bytes. */
+function acquirePlace(places: Interner, fields: EventFields, surface: Text, rowType: Text, rowId: Text): number {
+  let length = copyText(fields, rowType, 0);
   placeBytes[length++] = SEPARATOR_BYTE;
-  for (let i = begin[surface]; i < end[surface]; i++) placeBytes[length++] = bytes[i];
+  length = copyText(fields, surface, length);
+  placeBytes[length++] = SEPARATOR_BYTE;
+  length = copyText(fields, rowId, length);
   return places.acquireBytes(placeBytes, 0, length);
 }
 
-const SEPARATOR_BYTE = SEPARATOR.charCodeAt(0);
-/** Room for two ids of the contract. */
-const placeBytes = new Uint8Array(2 * 3 * MAX_ID + 1);
+/** Copies a text into `placeBytes`. @returns where it ends there */
+function copyText({ bytes, begin, end }: EventFields, text: Text, at: number): number {
+  let length = at;
+  if (begin[text] >= 0) for (let i = begin[text]; i < end[text]; i++) placeBytes[length++] = bytes[i];
+  return length;
+}
 
-/** Takes back the uses of dictionary strings that `writePayload` counted. */
-export function releasePayload(reader: ByteReader, isPlayback: boolean, dictionaries: Dictionaries): void {
+const SEPARATOR_BYTE = SEPARATOR.charCodeAt(0);
+/** Room for two ids and a text of the contract. */
+const placeBytes = new Uint8Array(3 * (2 * MAX_ID + MAX_TEXT) + 2);
+
+/** Gives each dictionary string that the payload at the reader uses, as often as it does. */
+export function eachString(
+  reader: ByteReader,
+  isPlayback: boolean,
+  visit: (dictionary: keyof Dictionaries, number: number) => void,
+): void {
   if (!isPlayback) {
     reader.varint();
     reader.varint();
-    dictionaries.places.release(reader.varint());
+    visit('places', reader.varint());
     return;
   }
   reader.skipText();
   reader.at += 9;
-  for (let i = 0; i < 3; i++) dictionaries.labels.release(reader.varint());
-  if (reader.byte() !== ORIGIN_CODES.none) dictionaries.places.release(reader.varint());
+  for (let i = 0; i < 3; i++) visit('labels', reader.varint());
+  if (reader.byte() !== ORIGIN_CODES.none) visit('places', reader.varint());
 }
 
 export interface ImpressionPayload {
   rowRank: number;
   position: number;
   place: number;
-  rowId: string;
   token: string | null;
 }
 
@@ -119,7 +143,6 @@ export function readImpression(reader: ByteReader): ImpressionPayload {
     rowRank: reader.signed(),
     position: reader.signed(),
     place: reader.varint(),
-    rowId: reader.text() ?? '',
     token: reader.text(),
   };
 }
@@ -141,7 +164,6 @@ export interface OriginPayload {
   /** `ORIGIN_CODES` */
   names: number;
   place: number;
-  rowId: string | null;
   rowRank: number | null;
   position: number | null;
   token: string | null;
@@ -187,7 +209,6 @@ function readOrigin(reader: ByteReader): OriginPayload | null {
   return {
     names: flags & 3,
     place: reader.varint(),
-    rowId: reader.text(),
     rowRank: (flags & 4) === 0 ? null : reader.signed(),
     position: (flags & 8) === 0 ? null : reader.signed(),
     token: reader.text(),

@@ -1,67 +1,80 @@
+import { BLOCK_RECORDS } from './block.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { CHUNK_RECORDS, type Chunk } from './chunk.ts';
-import type { FactsCut, FactStore } from './fact-store.ts';
+import { CHECKSUM_BYTES, type Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import { type HeldRecords, identityHash } from './held-records.ts';
+import type { OlderRecords } from './older-records.ts';
+import { type Dictionaries, eachString } from './record.ts';
 
-/** A segment holds at most this many records: from a multiple of it on, of one chunk. */
-export const SEGMENT_RECORDS = CHUNK_RECORDS / 8;
+/** A segment holds the records of a block, as many as there are. */
+export const SEGMENT_RECORDS = BLOCK_RECORDS;
 /** So many records are written or restored between two pauses. */
 const SLICE = 4096;
 
 /**
- * Writes the records of a chunk from `from` to before `to` as columns, whole in themselves: with the names of their keys.
- * Hashes, chains and counts follow from these and are not written.
+ * Writes so many records of a block, from its first on, as columns, whole in themselves: with the names of their keys, and the
+ * strings that they use. Hashes, chains and counts follow from these and are not written.
  *
- *     counts of records and of bytes; by column, its length and content:
- *     times (difference to the one before), lengths of the records, keys (new ones with their names), records
+ *     count of records; by column, its length and content:
+ *     times (difference to the one before), lengths of the records, keys (new ones with their names), strings (where a
+ *     record uses one that none before it does), records
  *
  * It yields now and then, so that whoever drives it can do other things.
  */
 export function* writeSegment(
-  store: FactsCut['store'],
+  held: HeldRecords,
   chunk: Chunk,
-  from: number,
-  to: number,
+  blockNumber: number,
+  count: number,
 ): Generator<void, Uint8Array[]> {
   const times = new ByteWriter();
   const lengths = new ByteWriter();
   const keys = new ByteWriter();
-  const named = { keys: new Set<number>(), profiles: new Set<number>(), works: new Set<number>() };
-  const begin = chunk.textAt[from];
-  // What came after is not of the cut; the last record's end is where the next begins, wherever there is one.
-  const end = to < chunk.count ? chunk.textAt[to] : chunk.used;
+  const strings = new ByteWriter();
+  const named = nothingNamed();
+  const writeString = (dictionary: keyof Dictionaries, number: number) => {
+    if (named[dictionary].has(number)) return;
+    named[dictionary].add(number);
+    held.dictionaries[dictionary].write(number, strings);
+  };
+  const reader = new ByteReader();
+  const block = chunk.blocks[blockNumber];
+  // What came after is not of the cut.
+  const end = count > 0 ? block.endOf(count - 1) : 0;
   let last = 0;
-  for (let place = from; place < to; place++) {
-    if (place > from && (place - from) % SLICE === 0) yield;
-    times.signed(chunk.time[place] - last);
-    last = chunk.time[place];
-    lengths.varint((place + 1 < chunk.count ? chunk.textAt[place + 1] : chunk.used) - chunk.textAt[place]);
-    const key = chunk.key[place];
+  for (let place = 0; place < count; place++) {
+    if (place > 0 && place % SLICE === 0) yield;
+    const time = block.timeOf(place);
+    times.signed(time - last);
+    last = time;
+    lengths.varint(block.endOf(place) - block.textAt(place));
+    const key = block.key[place];
     keys.varint(key);
-    if (!named.keys.has(key)) writeName(keys, store, key, named);
+    if (!named.keys.has(key)) writeName(keys, held, key, named);
+    eachString(reader, chunk.openPayload(reader, blockNumber * BLOCK_RECORDS + place), writeString);
   }
   const head = new ByteWriter();
-  head.varint(to - from);
-  const columns = [...[times, lengths, keys].map(written), chunk.bytes.subarray(begin, end)];
+  head.varint(count);
+  const columns = [...[times, lengths, keys, strings].map(written), block.bytes.subarray(0, end)];
   columns.forEach((column) => head.varint(column.length));
   return [written(head), ...columns];
 }
 
-interface Named {
-  keys: Set<number>;
-  profiles: Set<number>;
-  works: Set<number>;
+type Named = Record<'keys' | 'profiles' | 'works' | keyof Dictionaries, Set<number>>;
+
+function nothingNamed(): Named {
+  return { keys: new Set(), profiles: new Set(), works: new Set(), places: new Set(), labels: new Set() };
 }
 
-function writeName(writer: ByteWriter, { keys, profiles, works }: FactsCut['store'], key: number, named: Named): void {
+function writeName(writer: ByteWriter, { keys, profiles, works }: HeldRecords, key: number, named: Named): void {
   named.keys.add(key);
   for (const [number, strings, seen] of [
-    [keys.profile[key], profiles, named.profiles],
-    [keys.work[key], works, named.works],
+    [keys.profileOf(key), profiles, named.profiles],
+    [keys.workOf(key), works, named.works],
   ] as const) {
     writer.varint(number);
     if (seen.has(number)) continue;
     seen.add(number);
-    writer.text(strings.text(number));
+    strings.write(number, writer);
   }
 }
 
@@ -72,46 +85,81 @@ function written(writer: ByteWriter): Uint8Array {
 /**
  * Restores what `writeSegment` wrote, as the next records of a chunk that is being restored. Yields as that does.
  *
- * @param otherChecksums the checksums of payloads in it are of another kind: they are forgotten
+ * @param older what reads the records and strings of an older version, whose segments have no column of strings
  */
 export function* restoreSegment(
-  store: FactStore,
+  held: HeldRecords,
   chunk: Chunk,
   segment: Uint8Array,
-  otherChecksums = false,
+  older: { records: OlderRecords; otherChecksums: boolean } | null = null,
 ): Generator<void, void> {
   const head = new ByteReader().open(segment, 0);
   const count = head.varint();
-  const lengthsOf = [head.varint(), head.varint(), head.varint()];
+  const lengthsOf = Array.from({ length: older === null ? 4 : 3 }, () => head.varint());
   head.varint();
   let at = head.at;
-  const [times, lengths, keys] = lengthsOf.map((length) => {
+  const [times, lengths, keys, strings] = lengthsOf.map((length) => {
     const reader = new ByteReader().open(segment, at);
     at += length;
     return reader;
   });
-  const named: Named = { keys: new Set(), profiles: new Set(), works: new Set() };
+  const named = nothingNamed();
+  const useString = (dictionary: keyof Dictionaries, number: number) => {
+    const its = held.dictionaries[dictionary];
+    if (!named[dictionary].has(number)) {
+      named[dictionary].add(number);
+      its.restore(number, strings);
+    }
+    its.use(number);
+  };
+  const writer = new ByteWriter();
+  const reader = new ByteReader();
   let time = 0;
   for (let i = 0; i < count; i++) {
     if (i > 0 && i % SLICE === 0) yield;
     time += times.signed();
     const key = keys.varint();
-    if (!named.keys.has(key)) restoreName(keys, store, key, named);
-    const length = lengths.varint();
-    store.restoreRecord(chunk, segment.subarray(at, at + length), time, key, otherChecksums);
-    at += length;
+    if (!named.keys.has(key)) restoreName(keys, held, key, named);
+    const end = at + lengths.varint();
+    const { bytes, used } = chunk.open;
+    writer.open(bytes, used);
+    if (older === null) writer.copy(segment, at, end);
+    else older.records.convert(segment, at, end, writer, older.otherChecksums);
+    at = end;
+
+    reader.open(writer.bytes, used).skipText();
+    const profile = held.keys.profileOf(key);
+    const flags = reader.bytes[reader.at];
+    const isPlayback = (flags & PLAYBACK_FLAG) !== 0;
+    const hash = identityHash(writer.bytes, used, reader.at, profile, flags & PLAYBACK_FLAG);
+    reader.at++;
+    reader.varint();
+    const clock = time + reader.varint();
+    reader.at += CHECKSUM_BYTES;
+    if (isPlayback) reader.varint();
+    if (older === null) eachString(reader, isPlayback, useString);
+    held.profiles.use(profile);
+    const counts = (flags & (LATE_FLAG | SHADOWED_FLAG)) === 0;
+    held.append(chunk, writer.bytes, writer.length, time, clock, key, hash, isPlayback, counts);
   }
 }
 
-function restoreName(reader: ByteReader, store: FactStore, key: number, named: Named): void {
+function restoreName(reader: ByteReader, held: HeldRecords, key: number, named: Named): void {
   named.keys.add(key);
   const [profile, work] = (['profiles', 'works'] as const).map((name) => {
     const number = reader.varint();
     if (!named[name].has(number)) {
       named[name].add(number);
-      store[name].restore(number, reader.text() ?? '', 0);
+      held[name].restore(number, reader);
     }
     return number;
   });
-  store.restoreKey(key, profile, work);
+  // Every key counts once for its work.
+  if (held.keys.restore(key, profile, work)) held.works.use(work);
+}
+
+/** All has been restored that was in use: other numbers of keys and strings are free. */
+export function endRestoring({ keys, profiles, works, dictionaries }: HeldRecords): void {
+  keys.restored();
+  for (const strings of [profiles, works, dictionaries.places, dictionaries.labels]) strings.restored();
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Block } from '../../attribution/facts/block.ts';
 import { CHUNK_RECORDS } from '../../attribution/facts/chunk.ts';
 import { FactStore } from '../../attribution/facts/fact-store.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
@@ -25,11 +26,11 @@ test('a chunk that is closed gives back the room that it grew into', () => {
   store.observe(impression({ event_id: 'next', event_time: BASE + 3 * HOUR }), 0, BASE, false);
   const closed = store.oldestClosed();
   expect(closed?.count).toBe(1_500);
-  for (const column of ['time', 'key', 'previous', 'textAt', 'hash'] as const)
-    expect(closed?.[column].length).toBe(1_500);
   expect(closed?.footprint).toBeLessThan(before);
-  // Columns of 24 bytes; the rest are the records.
-  expect(closed?.footprint).toBe(1_500 * 24 + (closed?.bytes.length ?? 0));
+  // Columns of 14 bytes, and 4 for each 16 records; the rest are the records.
+  const [block] = closed?.blocks ?? [];
+  expect(closed?.footprint).toBe(1_500 * 14 + Math.ceil(1_500 / 16) * 4 + block.used);
+  for (const array of [block.key, block.previous]) expect(array.length).toBe(1_500);
 });
 
 test('a chunk that is full is followed by another, and records of both are found', () => {
@@ -71,4 +72,18 @@ test('a profile or a work that is not held has no key', () => {
   expect(store.keyOf('p1', 'series-1')).toBeGreaterThanOrEqual(0);
   expect(store.keyOf('p1', 'nothing')).toBe(-1);
   expect(store.keyOf('nobody', 'series-1')).toBe(-1);
+});
+
+test('a record keeps its time however far from that of its block, and its place behind records however long', () => {
+  const block = new Block(BASE);
+  const times = [0, -1, 2 ** 31 - 1, 2 ** 31, -(2 ** 31), 1 - 2 ** 31, 1e12, -1.7e12, 5].map((after) => BASE + after);
+  const bytes = new Uint8Array(10_000_000);
+  // Records that are longer than 16 bits tell, and short ones; one by one they grow past the columns' first size.
+  const ends = Array.from({ length: 2_000 }, (_, i) => i * 3 + Math.ceil((i + 1) / 20) * 70_000);
+  ends.forEach((end, i) => block.append(bytes, end, times[i % times.length], i, -1));
+  const all = () => ends.map((_, i) => [block.timeOf(i), block.textAt(i), block.endOf(i)]);
+  const expected = ends.map((end, i) => [times[i % times.length], ends[i - 1] ?? 0, end]);
+  expect(all()).toEqual(expected);
+  block.close();
+  expect(all()).toEqual(expected);
 });

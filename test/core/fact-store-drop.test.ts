@@ -65,7 +65,7 @@ describe('a chunk', () => {
     expect(heldIds(store, 'p1', 'series-1')).toEqual(ids);
     observeAt(store, seenAfter(SPAN));
     expect(store.oldestClosed()?.footprint).toBeLessThan(open);
-    expect(store.oldestClosed()?.time).toHaveLength(5_000);
+    expect(store.oldestClosed()?.blocks.map(({ key }) => key.length)).toEqual([5_000]);
     expect(heldIds(store, 'p1', 'series-1')).toEqual([...ids, `after ${SPAN}`]);
     for (const [i, id] of ids.entries()) {
       const copy = seenAfter(i, { event_id: id, token: `${id}, its token` });
@@ -166,8 +166,8 @@ function namesOf(events: readonly Event[]) {
     labels: unique(playbacks.flatMap((event) => [event.title_id, event.country, event.device_type])),
     places: unique(
       events.flatMap((event) => {
-        if (event.type === 'impression') return [placeOf(event.page, event.row_type)];
-        return event.origin === null ? [] : [placeOf(event.origin.surface, event.origin.row_type)];
+        if (event.type === 'impression') return [placeOf(event.page, event.row_type, event.row_id)];
+        return event.origin === null ? [] : [placeOf(event.origin.surface, event.origin.row_type, event.origin.row_id)];
       }),
     ),
   };
@@ -188,9 +188,9 @@ const common = {
   title_id: few('w1', 'w2', 'w3'),
   series_id: few('w1', 's1', 's2').map((name) => (name === 's2' ? null : name)),
 };
-const row = { row_type: few('r1', 'r2'), surface: few('home', 'search') };
+const row = { row_type: few('r1', 'r2'), row_id: few('a', 'b'), surface: few('home', 'search') };
 const event: fc.Arbitrary<Event> = fc.oneof(
-  fc.record({ ...common, row_type: row.row_type, page: row.surface }).map(impression),
+  fc.record({ ...common, row_type: row.row_type, row_id: row.row_id, page: row.surface }).map(impression),
   fc.record({ ...common, origin: fc.option(fc.record(row).map(origin)) }).map(playback),
 );
 const reading = fc.record({

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ByteReader, ByteWriter } from '../../attribution/facts/bytes.ts';
 import { Interner } from '../../attribution/facts/interner.ts';
 import { runs } from './runs.ts';
 
@@ -116,6 +117,22 @@ describe('an interner', () => {
     expect(interner.acquire('b')).toBe(number);
     interner.release(number);
     expect(interner.size).toBe(0);
+  });
+
+  test('finds long strings again, whoever named them', () => {
+    const long = (i: number) => 'ü'.repeat(340 + i * 300) + i;
+    const interner = new Interner();
+    expect([0, 1, 2].map((i) => interner.acquire(long(i)))).toEqual([0, 1, 2]);
+    expect([0, 1, 2].map((i) => interner.acquire(long(i)))).toEqual([0, 1, 2]);
+    const restored = new Interner();
+    for (const i of [2, 1, 0]) {
+      const writer = new ByteWriter();
+      interner.write(i, writer);
+      restored.restore(i, new ByteReader().open(writer.bytes, 0));
+    }
+    restored.restored();
+    expect([0, 1, 2].map((i) => restored.acquire(long(i)))).toEqual([0, 1, 2]);
+    expect(restored.size).toBe(3);
   });
 
   test('names the number that stands for nothing', () => {

@@ -14,15 +14,14 @@ class Model {
   readonly entries = new Map<string, Entry>();
   readonly numbers = new Set<number>();
   marks = 0;
+  most = 0;
 }
 
 const nameOf = (profile: number, work: number) => `${profile} ${work}`;
 
 function expectFree(table: KeyTable, { numbers }: Model, number: number): void {
   expect(numbers.has(number)).toBe(false);
-  // Free numbers are given again, so no number is greater than there were keys at once.
-  expect(number).toBeLessThan(table.head.length);
-  expect([table.head[number], table.flags[number], table.uses[number]]).toEqual([-1, 0, 0]);
+  expect([table.headOf(number), table.hasPlayback(number), table.usesOf(number)]).toEqual([-1, false, 0]);
 }
 
 class Add implements fc.Command<Model, KeyTable> {
@@ -36,11 +35,15 @@ class Add implements fc.Command<Model, KeyTable> {
   run(model: Model, table: KeyTable): void {
     const number = table.add(this.profile, this.work);
     expectFree(table, model, number);
+    // Free numbers are given again, so no number is greater than there were keys at once.
     model.numbers.add(number);
+    model.most = Math.max(model.most, model.numbers.size);
+    expect(number).toBeLessThan(model.most);
     const mark = ++model.marks;
-    table.head[number] = mark;
-    table.uses[number] = mark;
-    table.flags[number] = mark % 256;
+    table.setHead(number, mark);
+    for (let uses = -1; uses < mark % 5; uses++) table.use(number);
+    table.release(number);
+    if (mark % 2 === 1) table.markPlayback(number);
     model.entries.set(nameOf(this.profile, this.work), { number, profile: this.profile, work: this.work, mark });
   }
   toString(): string {
@@ -59,7 +62,7 @@ class Remove implements fc.Command<Model, KeyTable> {
     entries.delete(name);
     numbers.delete(entry.number);
     expect(table.find(entry.profile, entry.work)).toBe(-1);
-    expect(table.uses[entry.number]).toBe(-1);
+    expect(table.usesOf(entry.number)).toBeLessThan(0);
   }
   toString(): string {
     return `remove(${this.pick})`;
@@ -72,13 +75,21 @@ class LookAtAll implements fc.Command<Model, KeyTable> {
   }
   run({ entries }: Model, table: KeyTable): void {
     expect(table.size).toBe(entries.size);
-    const held = [...entries.values()].map(({ profile, work }): Entry & { uses: number; flags: number } => {
+    const held = [...entries.values()].map(({ profile, work }) => {
       const number = table.find(profile, work);
-      const { profile: profiles, work: works, head, uses, flags } = table;
-      const mark = head[number];
-      return { number, profile: profiles[number], work: works[number], mark, uses: uses[number], flags: flags[number] };
+      const named = {
+        number,
+        profile: table.profileOf(number),
+        work: table.workOf(number),
+        mark: table.headOf(number),
+      };
+      return { ...named, uses: table.usesOf(number), hasPlayback: table.hasPlayback(number) };
     });
-    const expected = [...entries.values()].map((entry) => ({ ...entry, uses: entry.mark, flags: entry.mark % 256 }));
+    const expected = [...entries.values()].map((entry) => ({
+      ...entry,
+      uses: entry.mark % 5,
+      hasPlayback: entry.mark % 2 === 1,
+    }));
     expect(held).toEqual(expected);
   }
   toString(): string {
@@ -141,14 +152,14 @@ test('a key table keeps many keys apart, and gives their numbers again', () => {
   const numbers = new Set<number>();
   for (let i = 0; i < 20_000; i++) {
     const number = table.add(i % 500, Math.floor(i / 500));
-    table.uses[number] = i;
+    table.setHead(number, i);
     numbers.add(number);
   }
   expect(table.size).toBe(20_000);
   expect(numbers.size).toBe(20_000);
   expect(Math.max(...numbers)).toBe(19_999);
-  const uses = Array.from(numbers, (_, i) => table.uses[table.find(i % 500, Math.floor(i / 500))]);
-  expect(uses).toEqual(Array.from(numbers, (_, i) => i));
+  const heads = Array.from(numbers, (_, i) => table.headOf(table.find(i % 500, Math.floor(i / 500))));
+  expect(heads).toEqual(Array.from(numbers, (_, i) => i));
   for (let i = 0; i < 20_000; i++) table.remove(table.find(i % 500, Math.floor(i / 500)));
   expect(table.size).toBe(0);
   for (let i = 0; i < 20_000; i++) numbers.delete(table.add(i, i));

@@ -6,9 +6,10 @@ import { ByteReader, ByteWriter } from '../../attribution/facts/bytes.ts';
 import { EventFields } from '../../attribution/facts/event-fields.ts';
 import { Interner } from '../../attribution/facts/interner.ts';
 import {
+  eachString,
+  joinPlace,
   readImpression,
   readPlayback,
-  releasePayload,
   splitPlace,
   writePayload,
   type Dictionaries,
@@ -64,18 +65,22 @@ function written(event: Event, dictionaries: Dictionaries): { reader: ByteReader
 }
 
 describe('a place', () => {
-  test('is a row type on a surface, or the surface alone, and says which', () => {
+  test('is a row on a surface, or a part of one, or the surface alone, and says which', () => {
     fc.assert(
-      fc.property(text, maybeText, (surface, rowType) => {
-        expect(splitPlace(placeOf(surface, rowType))).toEqual({ surface, rowType });
+      fc.property(text, maybeText, maybeText, (surface, rowType, rowId) => {
+        const place = placeOf(surface, rowType, rowId);
+        expect(splitPlace(place)).toEqual({ surface, rowType, rowId });
+        expect(joinPlace({ surface, rowType, rowId })).toBe(place);
       }),
     );
   });
 
-  test('is another where either is', () => {
+  test('is another where any of them is', () => {
     const parts = ['a', 'b', 'ab'];
-    const places = parts.flatMap((surface) => [null, ...parts].map((rowType) => placeOf(surface, rowType)));
-    expect(new Set(places).size).toBe(12);
+    const places = parts.flatMap((surface) =>
+      [null, ...parts].flatMap((type) => [null, ...parts].map((rowId) => placeOf(surface, type, rowId))),
+    );
+    expect(new Set(places).size).toBe(48);
   });
 });
 
@@ -86,9 +91,9 @@ describe('what is held', () => {
         const dictionaries = emptyDictionaries();
         const { reader, end } = written(event, dictionaries);
         const { place, ...read } = readImpression(reader);
-        const { row_rank: rowRank, position, row_id: rowId, token } = event;
-        expect(read).toEqual({ rowRank, position, rowId, token });
-        expect(dictionaries.places.text(place)).toBe(placeOf(event.page, event.row_type));
+        const { row_rank: rowRank, position, token } = event;
+        expect(read).toEqual({ rowRank, position, token });
+        expect(dictionaries.places.text(place)).toBe(placeOf(event.page, event.row_type, event.row_id));
         expect(dictionaries.labels.size).toBe(0);
         expect(reader.at).toBe(end);
       }),
@@ -117,12 +122,12 @@ describe('what is held', () => {
           expect(places.size).toBe(0);
           return;
         }
-        const { surface, row_type, row_id: rowId, row_rank: rowRank, position, token, impression_id } = event.origin;
+        const { surface, row_type, row_id, row_rank: rowRank, position, token, impression_id } = event.origin;
         const named = impression_id === null ? (token === null ? 'claim' : 'byToken') : 'byId';
         const { place, ...rest } = launch;
         const names = ORIGIN_CODES[named];
-        expect(rest).toEqual({ names, rowId, rowRank, position, token, impressionId: impression_id });
-        expect(places.text(place)).toBe(placeOf(surface, row_type));
+        expect(rest).toEqual({ names, rowRank, position, token, impressionId: impression_id });
+        expect(places.text(place)).toBe(placeOf(surface, row_type, row_id));
       }),
       { numRuns: runs(500) },
     );
@@ -139,7 +144,7 @@ test('what is released is what was acquired', () => {
         return { before, reader: written(event, dictionaries).reader, isPlayback: event.type === 'playback' };
       });
       for (const { before, reader, isPlayback } of steps.reverse()) {
-        releasePayload(reader, isPlayback, dictionaries);
+        eachString(reader, isPlayback, (dictionary, number) => dictionaries[dictionary].release(number));
         expect(sizes()).toEqual(before);
       }
       expect(sizes()).toEqual([0, 0]);

@@ -138,7 +138,7 @@ export function workOf(event: { series_id: string | null; title_id: string }): s
   return event.series_id ?? event.title_id;
 }
 
-/** A row type (or none) on a surface, as the store's dictionary has it. */
-export function placeOf(surface: string, rowType: string | null): string {
-  return `${rowType ?? ''}\0${surface}`;
+/** A row (or none) on a surface, as the store's dictionary has it. */
+export function placeOf(surface: string, rowType: string | null, rowId: string | null): string {
+  return `${rowType ?? ''}\0${surface}\0${rowId ?? ''}`;
 }

@@ -102,7 +102,8 @@ function* viewsOf(log: readonly LogRecord[]): Generator<KeyView> {
   const reader = new CoreReader(log, 'batch');
   reader.read(log);
   const view = new KeyView(reader.store);
-  for (const [key, uses] of reader.store.keys.uses.entries()) if (uses > 0) yield view.load(key);
+  // Nothing was dropped: keys have the first numbers.
+  for (let key = 0; key < reader.store.keys.size; key++) yield view.load(key);
 }
 
 function labelled(log: readonly LogRecord[], labelsOf: (plays: PlayDecision[]) => KeyLabels): Map<string, string> {
