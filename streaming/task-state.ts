@@ -198,7 +198,7 @@ export class TaskState {
       if (!committed) {
         this.#ledger.count(this.topics[topic], eventTime, observed.outcome, observed.conflict);
         this.#touch(observed.key, eventTime);
-        observed.lost.forEach((fact) => this.#touch(fact.key, fact.eventTime));
+        for (const { key, eventTime: lostTime } of observed.lost) this.#touch(key, lostTime);
       }
     } else if (!committed) {
       this.#deadLetter(this.topics[topic], record, rejection);
