@@ -2,6 +2,7 @@ import { BLOCK_RECORDS } from './block.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { CHECKSUM_BYTES, type Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
 import { type HeldRecords, identityHash } from './held-records.ts';
+import { NumberSet } from './number-set.ts';
 import type { OlderRecords } from './older-records.ts';
 import { type Dictionaries, eachString } from './record.ts';
 
@@ -30,11 +31,9 @@ export function* writeSegment(
   const lengths = new ByteWriter();
   const keys = new ByteWriter();
   const strings = new ByteWriter();
-  const named = nothingNamed();
+  const named = new Named();
   const writeString = (dictionary: keyof Dictionaries, number: number) => {
-    if (named[dictionary].has(number)) return;
-    named[dictionary].add(number);
-    held.dictionaries[dictionary].write(number, strings);
+    if (named[dictionary].add(number)) held.dictionaries[dictionary].write(number, strings);
   };
   const reader = new ByteReader();
   const block = chunk.blocks[blockNumber];
@@ -49,7 +48,7 @@ export function* writeSegment(
     lengths.varint(block.endOf(place) - block.textAt(place));
     const key = block.key[place];
     keys.varint(key);
-    if (!named.keys.has(key)) writeName(keys, held, key, named);
+    if (named.keys.add(key)) writeName(keys, held, key, named);
     eachString(reader, chunk.openPayload(reader, blockNumber * BLOCK_RECORDS + place), writeString);
   }
   const head = new ByteWriter();
@@ -59,22 +58,22 @@ export function* writeSegment(
   return [written(head), ...columns];
 }
 
-type Named = Record<'keys' | 'profiles' | 'works' | keyof Dictionaries, Set<number>>;
-
-function nothingNamed(): Named {
-  return { keys: new Set(), profiles: new Set(), works: new Set(), places: new Set(), labels: new Set() };
+/** What a segment has the names of already. */
+class Named {
+  readonly keys = new NumberSet();
+  readonly profiles = new NumberSet();
+  readonly works = new NumberSet();
+  readonly places = new NumberSet();
+  readonly labels = new NumberSet();
 }
 
 function writeName(writer: ByteWriter, { keys, profiles, works }: HeldRecords, key: number, named: Named): void {
-  named.keys.add(key);
   for (const [number, strings, seen] of [
     [keys.profileOf(key), profiles, named.profiles],
     [keys.workOf(key), works, named.works],
   ] as const) {
     writer.varint(number);
-    if (seen.has(number)) continue;
-    seen.add(number);
-    strings.write(number, writer);
+    if (seen.add(number)) strings.write(number, writer);
   }
 }
 
@@ -103,13 +102,10 @@ export function* restoreSegment(
     at += length;
     return reader;
   });
-  const named = nothingNamed();
+  const named = new Named();
   const useString = (dictionary: keyof Dictionaries, number: number) => {
     const its = held.dictionaries[dictionary];
-    if (!named[dictionary].has(number)) {
-      named[dictionary].add(number);
-      its.restore(number, strings);
-    }
+    if (named[dictionary].add(number)) its.restore(number, strings);
     its.use(number);
   };
   const writer = new ByteWriter();
@@ -119,7 +115,7 @@ export function* restoreSegment(
     if (i > 0 && i % SLICE === 0) yield;
     time += times.signed();
     const key = keys.varint();
-    if (!named.keys.has(key)) restoreName(keys, held, key, named);
+    if (named.keys.add(key)) restoreName(keys, held, key, named);
     const end = at + lengths.varint();
     const { bytes, used } = chunk.open;
     writer.open(bytes, used);
@@ -145,13 +141,9 @@ export function* restoreSegment(
 }
 
 function restoreName(reader: ByteReader, held: HeldRecords, key: number, named: Named): void {
-  named.keys.add(key);
   const [profile, work] = (['profiles', 'works'] as const).map((name) => {
     const number = reader.varint();
-    if (!named[name].has(number)) {
-      named[name].add(number);
-      held[name].restore(number, reader);
-    }
+    if (named[name].add(number)) held[name].restore(number, reader);
     return number;
   });
   // Every key counts once for its work.
