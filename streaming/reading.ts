@@ -118,8 +118,14 @@ export class Reading {
     return this.#offers.some((offer) => offer !== null);
   }
 
-  /** Up to this offset there is no record for us that is still to be read. */
+  /** Behind what was offered there is no record for us up to this offset. */
   skipTo(topic: number, offset: number): void {
+    const waiting = this.#offers[topic];
+    if (waiting === null) this.#moveTo(topic, offset);
+    else waiting.end = Math.max(waiting.end, offset);
+  }
+
+  #moveTo(topic: number, offset: number): void {
     const toVerify = this.#toVerify[topic];
     if (toVerify !== null && offset > toVerify) this.#toVerify[topic] = null;
     if (offset > this.#state.position(topic)) this.#state.skipTo(topic, offset);
@@ -149,7 +155,7 @@ export class Reading {
       }
       if (read > 0) this.#arrivedAt[topic] = Date.now();
       if (reader.atEnd) {
-        this.skipTo(topic, offer.end);
+        this.#moveTo(topic, offer.end);
         this.#offers[topic] = null;
         left--;
       }
