@@ -179,7 +179,8 @@ export class Interner {
   #isLast(bytes: Uint8Array, begin: number, end: number): boolean {
     if (end - begin !== this.#lastLength) return false;
     const last = this.#lastBytes;
-    for (let i = 0; i < end - begin; i++) if (last[i] !== bytes[begin + i]) return false;
+    // From the end: rows of one type differ there.
+    for (let i = end - begin - 1; i >= 0; i--) if (last[i] !== bytes[begin + i]) return false;
     return true;
   }
 
