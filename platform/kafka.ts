@@ -11,6 +11,7 @@ import kafkajs, {
 import pRetry from 'p-retry';
 import { registerCodecs } from './kafka-codecs.ts';
 import { installBatchDecoder } from './kafka-batch-decoder.ts';
+import { wholeResponses } from './kafka-socket.ts';
 import type { Logger } from './log.ts';
 import type { Outage } from './outage.ts';
 import type { SaslSettings, TlsFiles, TopicSelector } from './settings.ts';
@@ -52,6 +53,7 @@ export function createKafka(options: KafkaOptions): Kafka {
     clientId: options.clientId,
     logLevel: kafkajs.logLevel.INFO,
     logCreator: () => logInto(options),
+    ...(!options.tls && !options.sasl && { socketFactory: wholeResponses }),
     ...(options.tls && { ssl: readTls(options.tls) }),
     ...(options.sasl && { sasl: saslOptions(options.sasl) }),
     ...(options.retry && { retry: options.retry }),
