@@ -64,7 +64,7 @@ export async function decodeBatch(response: Decoder): Promise<DecodedBatch> {
   const rest = body.buffer.subarray(body.offset);
   const bytes = codec === null || count <= 0 ? rest : await codec.decompress(rest);
   const run = new RecordRun(new RecordBatch(context, bytes), 0, Math.max(count, 0), lastOffset);
-  return { records: context.inTransaction ? separately(run) : [run] };
+  return { records: context.inTransaction ? separately(run) : inMessages(run) };
 }
 
 function readHeader(body: Decoder, firstOffset: string) {
@@ -91,6 +91,19 @@ function readHeader(body: Decoder, firstOffset: string) {
   return { attributes, lastOffsetDelta, context };
 }
 
+/**
+ * Of the transactions that were aborted, kafkajs takes up one a message. Where several that overlap began before what was fetched,
+ * one message for many records would have it take them up too late: records of the last would be read, and what its producer
+ * committed after would not. So a run has empty ones before it, as there would be messages, up to so many.
+ */
+const MOST_MESSAGES = 16;
+
+function inMessages(run: RecordRun): RecordRun[] {
+  const empty = new RecordRun(run.batch, run.begin, 0, run.lastOffset);
+  return [...Array.from({ length: Math.min(run.count, MOST_MESSAGES) - 1 }, () => empty), run];
+}
+
+/** What compaction took from the end is an empty run, so that its offsets are passed over, too. */
 function separately(run: RecordRun): object[] {
   const reader = new RecordReader([run as unknown as KafkaMessage], -Infinity);
   const records: object[] = [];
@@ -98,6 +111,7 @@ function separately(run: RecordRun): object[] {
     const { place } = reader;
     records.push(place === null ? reader.message : new RecordRun(run.batch, place, 1, reader.offset));
   }
+  if (reader.offset < run.lastOffset) records.push(new RecordRun(run.batch, run.begin, 0, run.lastOffset));
   return records;
 }
 

@@ -59,19 +59,20 @@ export class Statements implements StatementRunner {
 }
 
 /**
- * Runs `work` in one transaction (read committed), whose begin and end are sent along with its statements: committed where all
- * of them went through, rolled back where one fails or `work` throws, with the error of the first.
+ * Runs `work` in one transaction (read committed): committed where all of its statements went through, rolled back where one
+ * fails or `work` throws, with the error of the first.
+ *
+ * Its begin is waited for: without it, each statement would be committed by itself. So is all else before the commit.
  */
 export async function withStatements(pool: Pool, work: (statements: Statements) => Promise<void>): Promise<void> {
   const client = await pool.connect();
   const statements = new Statements(client);
   let broken: Error | undefined;
   try {
-    void statements.query({ text: 'begin isolation level read committed' });
+    await client.query('begin isolation level read committed');
     await work(statements);
-    // Where one before it failed, this rolls back.
-    void statements.query({ text: 'commit' });
     await statements.answered();
+    await client.query('commit');
   } catch (error) {
     const first = await statements.answered().then(
       () => error,

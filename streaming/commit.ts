@@ -29,7 +29,7 @@ export interface CommitPools {
  * of this epoch and at the offsets `from`.
  *
  * Its statements are sent without waiting for each other's answers: where the fence is closed, all after it do nothing. A small
- * commit takes two round trips, one where no play changes.
+ * commit takes four round trips, its begin and its end included; three where no play changes.
  *
  * Locks are taken in one order everywhere: first the task's row, then the merge (shared), then rows of its own keys.
  *

@@ -11,6 +11,8 @@ let encoded = new Uint8Array(1024);
 const NONE = 0;
 const UUID = 1;
 const FIRST_LENGTH = 2;
+/** Integers of either sign from here on are written in another way. */
+const FAR = 2 ** 52;
 
 /** Value of a lower-case hexadecimal digit by its byte, 255 of anything else. */
 const HEX = new Uint8Array(256).fill(255);
@@ -46,9 +48,16 @@ export class ByteWriter {
     this.bytes[this.length++] = rest;
   }
 
-  /** An integer of either sign. */
+  /** An integer of either sign, to ±(2^53 - 1). */
   signed(value: number): void {
-    this.varint(value < 0 ? -value * 2 - 1 : value * 2);
+    if (Math.abs(value) < FAR) {
+      this.varint(value < 0 ? -value * 2 - 1 : value * 2);
+      return;
+    }
+    // Doubled, it would not be exact.
+    this.varint(Number.MAX_SAFE_INTEGER);
+    this.byte(value < 0 ? 1 : 0);
+    this.varint(Math.abs(value));
   }
 
   uint32(value: number): void {
@@ -162,6 +171,7 @@ export class ByteReader {
 
   signed(): number {
     const value = this.varint();
+    if (value === Number.MAX_SAFE_INTEGER) return this.byte() === 1 ? -this.varint() : this.varint();
     return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
   }
 

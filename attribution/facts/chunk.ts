@@ -119,8 +119,7 @@ export class Chunk {
 
   /** Gives back what growing has left over, once nothing is added any more. */
   close(): void {
-    const last = this.blocks.at(-1);
-    if (last !== undefined && !last.full) last.close();
+    this.blocks.at(-1)?.close();
   }
 
   #blockOf(place: number): Block {

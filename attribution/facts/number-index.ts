@@ -99,11 +99,14 @@ class Table {
     }
   }
 
-  /** What was displaced by what is taken out moves back. */
+  /** What was displaced by what is taken out moves back. @throws RangeError where it is not there */
   remove(hash: number, number: number): void {
     const slots = this.#slots;
     let at = this.#homeOf(hash);
-    while (slots[at] !== hash || numberOf(slots[at + 1]) !== number) at += SLOT;
+    for (; slots[at] !== hash || slots[at + 1] !== ((number + 1) | 0); at += SLOT) {
+      // From its home to where it stands, no slot is free.
+      if (slots[at + 1] === 0) throw new RangeError(`The index has no number ${number} under the hash ${hash}`);
+    }
     for (let next = at + SLOT; slots[next + 1] !== 0 && this.#homeOf(slots[next]) < next; next += SLOT) {
       slots[at] = slots[next];
       slots[at + 1] = slots[next + 1];

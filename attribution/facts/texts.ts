@@ -7,7 +7,7 @@ const PAGE_UNITS = 1 << PAGE_BITS;
 
 /**
  * Written texts at places of their own, in pages that are only ever added: nothing is moved as they grow. The room of one that
- * is removed is for the next as long, so that there is never more room than there was text of each length at once.
+ * is removed is for the next about as long, so that there is never more room than there was text of each class of lengths at once.
  */
 export class Texts {
   readonly #pages: Uint8Array[] = [];
@@ -43,7 +43,12 @@ export class Texts {
   /** No text goes over the end of a page: the rest of one, too short for it, stays for shorter ones. */
   #take(units: number): number {
     if (this.#next + units > this.#end) {
-      if (this.#next < this.#end) (this.#free[this.#end - this.#next] ??= []).push(this.#next);
+      while (this.#next < this.#end) {
+        const rest = this.#end - this.#next;
+        const units = rest - (rest % stepOf(rest));
+        (this.#free[units] ??= []).push(this.#next);
+        this.#next += units;
+      }
       this.#next = this.#pages.length * PAGE_UNITS;
       this.#end = this.#next + PAGE_UNITS;
       this.#pages.push(new Uint8Array(PAGE_UNITS << UNIT_BITS));
@@ -54,8 +59,16 @@ export class Texts {
   }
 }
 
+/** By how many units classes of lengths differ: one up to 16 units, then an eighth of the power of two below. */
+function stepOf(units: number): number {
+  return units <= 16 ? 1 : 1 << (28 - Math.clz32(units));
+}
+
+/** How much room a text has: that of its class. */
 function unitsOf(length: number): number {
-  return (length + (1 << UNIT_BITS) - 1) >> UNIT_BITS;
+  const units = (length + (1 << UNIT_BITS) - 1) >> UNIT_BITS;
+  const step = stepOf(units);
+  return Math.ceil(units / step) * step;
 }
 
 function atOf(place: number): number {

@@ -25,15 +25,19 @@ export async function writePlays(
 ): Promise<void> {
   const deleted = statements.query(
     prepared(
-      // Keys are looked up one by one (which is what OFFSET is for), whatever is known of how many plays there are.
-      `delete from whence.speed_plays p
-     using unnest($1::text[], $2::text[], $3::timestamptz[]) as t (profile_id, work_id, affected_from)
-     cross join lateral (
-       select o.play_id from whence.speed_plays o where o.profile_id = t.profile_id and o.work_id = t.work_id offset 0
-     ) of_key
-     where p.play_id = of_key.play_id and p.ended_at >= t.affected_from and p.task = $4
-       -- All of them as one array, which is looked up by hash.
-       and p.play_id <> all ($5::uuid[])`,
+      // Keys are looked up one by one (which is what OFFSET is for), and then plays by their ids, whatever is known of how many
+      // plays there are.
+      `delete from whence.speed_plays p where p.play_id = any (array(
+       select of_key.play_id
+       from unnest($1::text[], $2::text[], $3::timestamptz[]) as t (profile_id, work_id, affected_from)
+       cross join lateral (
+         select o.play_id, o.ended_at, o.task from whence.speed_plays o
+         where o.profile_id = t.profile_id and o.work_id = t.work_id offset 0
+       ) of_key
+       where of_key.ended_at >= t.affected_from and of_key.task = $4
+         -- All of them as one array, which is looked up by hash.
+         and of_key.play_id <> all ($5::uuid[])
+     ))`,
       [
         touched.map((key) => key.profile_id),
         touched.map((key) => key.work_id),

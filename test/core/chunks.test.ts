@@ -87,3 +87,13 @@ test('a record keeps its time however far from that of its block, and its place 
   block.close();
   expect(all()).toEqual(expected);
 });
+
+test('a chunk that is full gives back what its last block has left over, too', () => {
+  const store = new FactStore(defaultPolicy);
+  for (let i = 0; i <= CHUNK_RECORDS; i++) {
+    store.observe(impression({ event_id: `i${i}`, event_time: BASE + i }), 0, BASE + i, false);
+  }
+  const [full] = store.chunks.live;
+  expect(full.full).toBe(true);
+  expect(full.blocks.map(({ bytes, used }) => bytes.length - used)).toEqual(full.blocks.map(() => 0));
+});

@@ -82,3 +82,11 @@ test('an index holds many under one hash, the last that there is included', () =
     expect([index.find(hash, into), into[0]]).toEqual([1, 2 ** 31 - 1]);
   }
 });
+
+test('what is not there cannot be taken out', () => {
+  const index = new NumberIndex();
+  index.add(5, 1);
+  expect(() => index.remove(5, 7)).toThrow('The index has no number 7 under the hash 5');
+  expect(() => index.remove(6, 1)).toThrow(RangeError);
+  expect(index.find(5, [])).toBe(1);
+});

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { ByteReader, ByteWriter } from '../../attribution/facts/bytes.ts';
 import { Entries } from '../../attribution/facts/entries.ts';
 import { Texts } from '../../attribution/facts/texts.ts';
+import { Random } from '../../simulator/random.ts';
 import { runs } from './runs.ts';
 
 function written(text: string): Uint8Array {
@@ -50,6 +51,27 @@ test('texts that come and go take no more room than there was of them at once', 
   const { footprint } = texts;
   for (let i = 0; i < 20; i++) round();
   expect(texts.footprint).toBe(footprint);
+});
+
+test('a few long texts among many short ones, replaced over and over, take little more than there is', () => {
+  const texts = new Texts();
+  const random = new Random(7, 'texts');
+  const held: { place: number; length: number }[] = [];
+  const add = () => {
+    const bytes = written('x'.repeat(random.chance(0.02) ? 1_000 + random.below(3_000) : 30));
+    held.push({ place: texts.add(bytes, 0, bytes.length), length: bytes.length });
+  };
+  for (let i = 0; i < 10_000; i++) add();
+  for (let i = 0; i < 200_000; i++) {
+    const at = random.below(held.length);
+    const gone = held[at];
+    held[at] = held[held.length - 1];
+    held.pop();
+    texts.remove(gone.place, gone.length);
+    add();
+  }
+  const live = held.reduce((sum, { length }) => sum + length, 0);
+  expect(texts.footprint).toBeLessThan(2 * live);
 });
 
 test('entries keep what is set, those of no use as they began', () => {

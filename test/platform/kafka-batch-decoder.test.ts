@@ -194,16 +194,60 @@ test('what is read of a log is what kafkajs makes of it: from any offset, with t
   expect(Math.min(...Object.values(seen)), JSON.stringify(seen)).toBeGreaterThan(50);
 });
 
+/** A batch of these values, of a producer in a transaction where it is none of 0; or the end of its transaction. */
+function batchOf(producer: number, marker: BatchToWrite['marker'], ...values: string[]): BatchToWrite {
+  const records = values.map((value) => ({
+    gap: 0,
+    timestampDelta: 0,
+    key: null,
+    value: Buffer.from(value),
+    headers: {},
+  }));
+  return { compression: 0, firstTimestamp: '5', maxTimestamp: '5', appended: false, records, producer, marker };
+}
+
+describe('of several transactions that began before what was fetched and were aborted', () => {
+  const open = [
+    batchOf(1, null, '1'),
+    batchOf(2, null, '2'),
+    batchOf(3, null, '3'),
+    batchOf(0, null, 'a', 'b', 'c', 'd'),
+  ];
+  const aborts = [1, 2].map((producer) => batchOf(producer, 'abort', ''));
+
+  test.each([
+    ['no record is read', [batchOf(3, null, 'aborted'), batchOf(3, 'abort', '')], ['a', 'b', 'c', 'd', 'end']],
+    [
+      'what is committed after them is read',
+      [batchOf(3, 'abort', ''), batchOf(3, null, 'e', 'f'), batchOf(3, 'commit', ''), batchOf(3, null, 'g')],
+      ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'end'],
+    ],
+  ])('%s', async (_, between, expected) => {
+    const written = await write(
+      [...open, ...between, ...aborts, batchOf(3, 'commit', ''), batchOf(0, null, 'end')],
+      0n,
+    );
+    const theirs = await fetched(written, 3n, decodeBatchPlainly);
+    expect(theirs.messages.map(({ value }) => String(value))).toEqual(expected);
+    const ours = read(await fetched(written, 3n, decodeBatch), 3) as { value: Buffer }[];
+    expect(ours.map(({ value }) => String(value))).toEqual(expected);
+  });
+});
+
+const IN_TRANSACTION = { producerId: '7', transactional: true };
+
 describe('what compaction leaves', () => {
   const someRecord: RecordToWrite = { gap: 0, timestampDelta: 0, key: null, value: Buffer.from('x'), headers: {} };
   const head = { firstOffset: '100', firstTimestamp: '5', maxTimestamp: '5', compression: 0, producerId: '-1' };
 
   test.each([
-    ['the last records of a batch', 2],
-    ['all records of a batch', 0],
-  ])('is passed over in one fetch: %s', async (_, count) => {
+    ['the last records of a batch', 2, {}],
+    ['all records of a batch', 0, {}],
+    ['the last records of a batch in a transaction', 2, IN_TRANSACTION],
+    ['all records of a batch in a transaction', 0, IN_TRANSACTION],
+  ])('is passed over in one fetch: %s', async (_, count, more) => {
     const records = Array.from({ length: count }, (_, i) => encodeRecord({ ...someRecord, offsetDelta: i }));
-    const encoded = await encode(head, records, 0, 9);
+    const encoded = await encode({ ...head, ...more }, records, 0, 9);
 
     const log = [{ bytes: encoded, begin: 100n, end: 110n }];
     const decoded = await fetched({ log, aborted: [], next: 110n }, 100n, decodeBatch);
@@ -245,7 +289,7 @@ test('a damaged record is told of, and a run is not taken for a message', async 
   );
   // It says that it has one more.
   encoded.writeInt32BE(2, COUNT_AT);
-  const [run] = (await decodeBatch(new DecoderOf(encoded))).records as RecordRun[];
+  const run = (await decodeBatch(new DecoderOf(encoded))).records.at(-1) as RecordRun;
 
   const reader = new RecordReader([run as unknown as KafkaMessage]);
 

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startTestStack, type TestStack } from '../../local/testing.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, pipelineBeside, type Pool, prepared } from '../../platform/postgres.ts';
 import { isPassing } from '../../platform/passing.ts';
-import { withStatements } from '../../platform/statements.ts';
+import { type Statements, withStatements } from '../../platform/statements.ts';
 
 let stack: TestStack<'postgres'>;
 let pool: Pool;
@@ -24,6 +24,11 @@ afterAll(async () => {
 });
 
 const add = (...numbers: number[]) => prepared('insert into numbers select n from unnest($1::integer[]) n', [numbers]);
+const UNWRITABLE = {
+  toPostgres() {
+    throw new Error('cannot be written');
+  },
+};
 const COUNT = prepared('select count(*) as held from numbers', []);
 
 async function held(): Promise<number[]> {
@@ -66,6 +71,33 @@ describe.each([
     ).rejects.toThrow('division by zero');
     await withStatements(of(), async (statements) => void statements.query(add(5)));
     expect(await held()).toEqual([5]);
+  });
+
+  test.each<[string, (statements: Statements) => Promise<unknown>]>([
+    ['what was begun fails before it is sent', async () => JSON.stringify({ x: 1n })],
+    [
+      'a value cannot be written',
+      (statements) => statements.query(prepared('insert into numbers values ($1)', [UNWRITABLE])),
+    ],
+    ['an answer cannot be read', (statements) => statements.query(prepared('select 9007199254740993::bigint', []))],
+  ])('are taken back where %s', async (_case, fail) => {
+    const failing = withStatements(of(), async (statements) => {
+      void statements.query(add(1));
+      void statements.send(fail(statements));
+    });
+    await expect(failing).rejects.toThrow();
+    expect(await held()).toEqual([]);
+    await withStatements(of(), async (statements) => void statements.query(add(7)));
+    expect(await held()).toEqual([7]);
+  });
+
+  test('are not sent where their transaction does not begin', async () => {
+    const client = await of().connect();
+    const begin = vi.spyOn(client, 'query').mockImplementationOnce(() => Promise.reject(new Error('nonsense')));
+    client.release();
+    await expect(withStatements(of(), async (statements) => void statements.query(add(1)))).rejects.toThrow('nonsense');
+    begin.mockRestore();
+    expect(await held()).toEqual([]);
   });
 
   test('are taken back where the work on them throws', async () => {

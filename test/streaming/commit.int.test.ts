@@ -110,3 +110,47 @@ test('behind a closed fence nothing is written, whatever was sent with it, and c
   expect(await written(ground)).not.toEqual(after);
   await end(ground);
 });
+
+test('plans that were made when tables were small read no table from end to end when they have grown', async () => {
+  const ground = await openGround();
+  // One connection has all the plans.
+  ground.pipeline.options.max = 1;
+  const deltas = [...deltasOf(60)].filter(({ touched }) => touched.length > 0);
+  let offsets = {};
+  const commit = async (delta: Delta) => {
+    await commitDelta(ground, 0, ground.epoch, offsets, { ...delta, offsets: { ...delta.offsets } });
+    offsets = delta.offsets;
+  };
+  const tables = ['speed_plays', 'key_discoveries', 'batch_plays'];
+  for (const table of tables) await ground.pool.query(`alter table whence.${table} set (autovacuum_enabled = false)`);
+  for (const delta of deltas.slice(0, 20)) await commit(delta);
+  await ground.pool.query(`analyze ${tables.map((table) => `whence.${table}`).join(', ')}`);
+  for (const delta of deltas.slice(20, 25)) await commit(delta);
+  const { rows: columns } = await ground.pool.query<{ name: string }>(
+    `select attname as name from pg_attribute
+     where attrelid = 'whence.speed_plays'::regclass and attnum > 0 and not attisdropped and attgenerated = ''`,
+  );
+  const others: Record<string, string> = { play_id: 'gen_random_uuid()', profile_id: "'q' || n", work_id: "'w' || n" };
+  const names = columns.map(({ name }) => name);
+  await ground.pool.query(
+    `insert into whence.speed_plays (${names.join(', ')}) select ${names.map((name) => others[name] ?? name).join(', ')}
+     from (select * from whence.speed_plays limit 1) one, generate_series(1, 20000) n`,
+  );
+  await ground.pool.query(
+    `insert into whence.key_discoveries (profile_id, work_id, by_batch, settled)
+     select 'q' || n, 'w' || n, false, 0 from generate_series(1, 20000) n`,
+  );
+  const read = async () => {
+    await ground.pipeline.query('select pg_stat_force_next_flush()');
+    const { rows } = await ground.pool.query<{ read: number }>(
+      `select sum(seq_tup_read)::bigint as read from pg_stat_user_tables
+       where schemaname = 'whence' and relname = any ($1::text[])`,
+      [tables],
+    );
+    return rows[0].read;
+  };
+  const before = await read();
+  for (const delta of deltas.slice(25, 30)) await commit(delta);
+  expect((await read()) - before).toBe(0);
+  await end(ground);
+});
