@@ -93,7 +93,9 @@ describe.each([
 
   test('are not sent where their transaction does not begin', async () => {
     const client = await of().connect();
-    const begin = vi.spyOn(client, 'query').mockImplementationOnce(() => Promise.reject(new Error('nonsense')));
+    const begin = vi.spyOn(client, 'query').mockImplementationOnce(() => {
+      throw new Error('nonsense');
+    });
     client.release();
     await expect(withStatements(of(), async (statements) => void statements.query(add(1)))).rejects.toThrow('nonsense');
     begin.mockRestore();
