@@ -17,7 +17,7 @@ import { Random } from '../simulator/random.ts';
 import { restoreCheckpoint } from '../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../streaming/checkpoint-write.ts';
 import { TaskState } from '../streaming/task-state.ts';
-import { recordOf } from '../test/records.ts';
+import { recordOfValue } from '../test/records.ts';
 
 const RECORDS = Number(process.argv[2] ?? 5) * 1_000_000;
 /** Read while the checkpoint is written, and at a time: as the stream does between two looks at anything else. */
@@ -46,7 +46,7 @@ function valueOf(index: number): Buffer {
 }
 
 function record(index: number, value = valueOf(index)): RecordReader {
-  return recordOf({ key: null, value, offset: String(index), timestamp: '1790000000000', attributes: 0, headers: {} });
+  return recordOfValue(value, index, '1790000000000');
 }
 
 const cpu = () => {

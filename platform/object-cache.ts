@@ -123,8 +123,9 @@ export class ObjectCache {
     );
     // The newest stays until it is lent, whatever its size: else it would be fetched for ever. The others share what it leaves; clocks of
     // file systems are coarse, so that one may seem to have been used after it.
-    let bytes = found.flat().find(({ file }) => file === newest)?.bytes ?? 0;
-    const others = found.flat().filter(({ file }) => file !== newest);
+    const files = found.flat();
+    let bytes = files.find(({ file }) => file === newest)?.bytes ?? 0;
+    const others = files.filter(({ file }) => file !== newest);
     for (const each of others.sort((a, b) => b.usedAt - a.usedAt)) {
       bytes += each.bytes;
       if (bytes > maxBytes) await fs.rm(each.file, { force: true });

@@ -1,5 +1,5 @@
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import type { Pool, PoolClient } from './postgres.ts';
+import { type Pool, type PoolClient, withTransaction } from './postgres.ts';
 
 /** What takes statements: a pool, a client of one, or `Statements`. */
 export interface StatementRunner {
@@ -64,25 +64,14 @@ export class Statements implements StatementRunner {
  *
  * Its begin is waited for: without it, each statement would be committed by itself. So is all else before the commit.
  */
-export async function withStatements(pool: Pool, work: (statements: Statements) => Promise<void>): Promise<void> {
-  const client = await pool.connect();
-  const statements = new Statements(client);
-  let broken: Error | undefined;
-  try {
-    await client.query('begin isolation level read committed');
-    await work(statements);
-    await statements.answered();
-    await client.query('commit');
-  } catch (error) {
-    const first = await statements.answered().then(
-      () => error,
-      (failed: unknown) => failed,
-    );
-    await client.query('rollback').catch((rollbackError: Error) => {
-      broken = rollbackError;
-    });
-    throw first;
-  } finally {
-    client.release(broken);
-  }
+export function withStatements(pool: Pool, work: (statements: Statements) => Promise<void>): Promise<void> {
+  return withTransaction(pool, async (client) => {
+    const statements = new Statements(client);
+    try {
+      await work(statements);
+    } finally {
+      // Where one failed, its error is the first, whatever `work` made of it.
+      await statements.answered();
+    }
+  });
 }

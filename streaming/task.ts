@@ -4,8 +4,7 @@ import { spell, STALLED_AFTER_MS } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
-import type { Pool } from '../platform/postgres.ts';
-import { commitAgain, type OnStep } from './commit.ts';
+import { commitAgain, type CommitPools, type OnStep } from './commit.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
 import { errorOf, FencedError } from './errors.ts';
 import { findBeginning } from './find-beginning.ts';
@@ -25,14 +24,11 @@ const MOST_PENDING_BYTES = 16 * 1024 * 1024;
 /** Whoever stops writes a checkpoint where at least so many records were read since the last. */
 const WORTH_A_CHECKPOINT = 50_000;
 
-export interface TaskOptions {
+export interface TaskOptions extends CommitPools {
   /** The partition number. */
   number: number;
   topics: readonly string[];
   policy: Policy;
-  pool: Pool;
-  /** For small commits (`CommitPools`). */
-  pipeline: Pool;
   log: Logger;
   outage: Outage;
   /** Bounds of this partition's logs, by topic. */

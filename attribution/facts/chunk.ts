@@ -109,12 +109,7 @@ export class Chunk {
   /** Points a reader at a record's payload. @returns whether that is a playback event's */
   openPayload(reader: ByteReader, place: number): boolean {
     this.openText(reader, place).skipText();
-    const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
-    reader.varint();
-    reader.varint();
-    reader.at += CHECKSUM_BYTES;
-    if (isPlayback) reader.varint();
-    return isPlayback;
+    return skipToPayload(reader);
   }
 
   /** Gives back what growing has left over, once nothing is added any more. */
@@ -125,6 +120,16 @@ export class Chunk {
   #blockOf(place: number): Block {
     return this.blocks[place >> BLOCK_BITS];
   }
+}
+
+/** Takes a reader that stands behind a record's event id to its payload. @returns whether that is a playback event's */
+export function skipToPayload(reader: ByteReader): boolean {
+  const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
+  reader.varint();
+  reader.varint();
+  reader.at += CHECKSUM_BYTES;
+  if (isPlayback) reader.varint();
+  return isPlayback;
 }
 
 const shared = new ByteReader();

@@ -1,6 +1,6 @@
 import { CLASS_CODES, type Policy } from '../policy.ts';
 import { ByteReader, hashOf } from './bytes.ts';
-import { CHUNK_RECORDS, type Chunk, PLAYBACK_FLAG } from './chunk.ts';
+import { CHUNK_RECORDS, type Chunk, PLAYBACK_FLAG, skipToPayload } from './chunk.ts';
 import { HeldChunks } from './held-chunks.ts';
 import { Interner } from './interner.ts';
 import { KeyTable } from './keys.ts';
@@ -189,7 +189,7 @@ export class HeldRecords {
     const { bytes, at } = reader;
     reader.skipText();
     this.#index.remove(identityHash(bytes, at, reader.at, profile, bytes[reader.at] & PLAYBACK_FLAG), number);
-    eachString(reader, chunk.openPayload(reader, place), this.#releaseString);
+    eachString(reader, skipToPayload(reader), this.#releaseString);
     // A head in a dropped chunk is the last of its chain; the key may live on for records that only tell copies.
     if (Math.floor(keys.headOf(key) / CHUNK_RECORDS) === chunk.serial) keys.setHead(key, -1);
     this.profiles.release(profile);

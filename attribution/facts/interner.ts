@@ -34,10 +34,10 @@ export class Interner {
   #lastLength = -1;
   #lastBytes = new Uint8Array(1024);
   #encoded = new Uint8Array(1024);
-  readonly #onNew: (number: number, text: string) => void;
+  readonly #onNew: ((number: number, text: string) => void) | null;
 
   /** @param onNew told of every number that comes to stand for a string */
-  constructor(onNew: (number: number, text: string) => void = () => {}) {
+  constructor(onNew: ((number: number, text: string) => void) | null = null) {
     this.#onNew = onNew;
   }
 
@@ -135,7 +135,8 @@ export class Interner {
     this.#entries.set(number, USES, 0);
     this.#size++;
     this.#index.add(hash, number);
-    this.#onNew(number, this.text(number));
+    // No string is made where nobody asks for it.
+    if (this.#onNew !== null) this.#onNew(number, this.text(number));
     return number;
   }
 

@@ -8,7 +8,7 @@ import { commitAgain, commitDelta } from '../../streaming/commit.ts';
 import { FencedError } from '../../streaming/errors.ts';
 import { takeTask } from '../../streaming/sql/take-task.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
-import { recordOf } from '../records.ts';
+import { recordsOfLines } from '../records.ts';
 import { simulated } from './world.ts';
 
 let stack: TestStack<'postgres'>;
@@ -23,10 +23,8 @@ const { lines } = simulated(200, 2, 21);
 /** The deltas of a log, each of so many records. */
 function* deltasOf(size: number): Generator<Delta> {
   const state = new TaskState(0, TOPICS, defaultPolicy, {}, {});
-  for (const [offset, line] of lines.entries()) {
-    const topic = line.includes('"type":"playback"') ? 1 : 0;
-    const message = { key: null, value: Buffer.from(line), timestamp: '1790000000000', attributes: 0, headers: {} };
-    state.read(topic, recordOf({ ...message, offset: String(offset) }), false);
+  for (const { topic, record } of recordsOfLines(lines)) {
+    state.read(topic, record, false);
     if (state.pending === size) yield state.takeDelta([false, false]);
   }
   yield state.takeDelta([false, false]);

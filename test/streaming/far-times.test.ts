@@ -1,28 +1,20 @@
 import { expect, test } from 'vitest';
 import { defaultPolicy } from '../../attribution/policy.ts';
-import type { Storage } from '../../platform/storage.ts';
 import { restoreCheckpoint } from '../../streaming/checkpoint-load.ts';
 import { storeCheckpoint } from '../../streaming/checkpoint-write.ts';
 import { TaskState } from '../../streaming/task-state.ts';
 import { BASE, impression, playback } from '../core/samples.ts';
-import { recordOf } from '../records.ts';
+import { recordOfValue } from '../records.ts';
+import { memoryStorage } from './memory-storage.ts';
 
 const TOPICS = ['impressions', 'playback'];
 const LATEST = 8.64e15;
 
 /** Without a timestamp of Kafka, whatever the contract allows passes. */
-function record(event: object, offset: number) {
-  const value = Buffer.from(JSON.stringify(event));
-  return recordOf({ key: null, value, offset: String(offset), timestamp: '-1', attributes: 0, headers: {} });
-}
+const record = (event: object, offset: number) => recordOfValue(Buffer.from(JSON.stringify(event)), offset);
 
 test('a restart after records of the farthest times that the contract allows gives the plays of a calm run', async () => {
-  const objects = new Map<string, Buffer>();
-  const storage = {
-    put: (key: string, data: Uint8Array) => Promise.resolve(void objects.set(key, Buffer.from(data))),
-    get: (key: string) => Promise.resolve(objects.get(key)),
-  } as unknown as Storage;
-  const place = { storage, prefix: 'c/', epoch: 1, policy: 'x' };
+  const place = { storage: memoryStorage().storage, prefix: 'c/', epoch: 1, policy: 'x' };
   const run = async (restart: boolean) => {
     let state = new TaskState(0, TOPICS, defaultPolicy, {}, {});
     state.read(0, record(impression({ event_id: 'i', event_time: BASE - 1000 }), 0), false);

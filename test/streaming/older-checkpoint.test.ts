@@ -5,11 +5,11 @@ import { decompress } from 'zstd-napi';
 import { describe, expect, test } from 'vitest';
 import type { FactStore } from '../../attribution/facts/fact-store.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
-import type { Storage } from '../../platform/storage.ts';
 import { BadCheckpointError, type CheckpointHead } from '../../streaming/checkpoint-format.ts';
 import { restoreCheckpoint } from '../../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../../streaming/checkpoint-write.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
+import { memoryStorage } from './memory-storage.ts';
 import { CUT_AT, olderLog, TOPICS } from './older-log.ts';
 
 /** What a program of then wrote: its head's key, and all objects in base64. The log is `olderLog`, up to `CUT_AT`. */
@@ -44,11 +44,7 @@ function asVersion(version: number): Map<string, Buffer> {
 }
 
 function placeOf(objects: Map<string, Buffer>, epoch: number) {
-  const storage = {
-    put: (key: string, data: Uint8Array) => Promise.resolve(void objects.set(key, Buffer.from(data))),
-    get: (key: string) => Promise.resolve(objects.get(key) ?? Buffer.alloc(0)),
-  };
-  return { storage: storage as unknown as Storage, prefix: 'c/', epoch, policy: POLICY };
+  return { storage: memoryStorage(objects).storage, prefix: 'c/', epoch, policy: POLICY };
 }
 
 const wanted = { topics: TOPICS, policy: defaultPolicy, earliest: [0, 0], committed: [Infinity, Infinity] };

@@ -1,6 +1,6 @@
 import { ACTIONS } from '../../attribution/events.ts';
 import type { RecordReader } from '../../platform/record-reader.ts';
-import { recordOf } from '../records.ts';
+import { recordOfValue } from '../records.ts';
 import { BASE, impression, origin, playback } from '../core/samples.ts';
 
 /** Of the log that the checkpoints of older versions are of. */
@@ -25,9 +25,7 @@ export function olderLog(): { topic: number; record: RecordReader }[] {
   const next = [0, 0];
   return Array.from({ length: 700 }, (_, i) => {
     const { topic, event } = eventOf(i);
-    const offset = String(next[topic]++);
-    const value = Buffer.from(JSON.stringify(event));
-    return { topic, record: recordOf({ key: null, value, offset, timestamp: '-1', attributes: 0, headers: {} }) };
+    return { topic, record: recordOfValue(Buffer.from(JSON.stringify(event)), next[topic]++) };
   });
 }
 

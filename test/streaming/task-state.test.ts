@@ -4,7 +4,6 @@ import type { Event } from '../../attribution/events.ts';
 import { defaultPolicy } from '../../attribution/policy.ts';
 import type { SpeedPlayRow as PlayRow } from '../../streaming/task-state.ts';
 import type { RecordReader } from '../../platform/record-reader.ts';
-import type { Storage } from '../../platform/storage.ts';
 import { restoreCheckpoint } from '../../streaming/checkpoint-load.ts';
 import { storeCheckpoint, type Written } from '../../streaming/checkpoint-write.ts';
 import { TaskState, type Delta, type RestoredState } from '../../streaming/task-state.ts';
@@ -13,6 +12,7 @@ import { groups } from '../oracle/order.ts';
 import { oracle, speedLedger, type LogRecord } from '../oracle/oracle.ts';
 import { crowdedWorld, world } from '../oracle/worlds.ts';
 import { recordOf } from '../records.ts';
+import { memoryStorage } from './memory-storage.ts';
 
 /** What Postgres keeps of one task, by the rules of the commit. */
 class Tables {
@@ -38,16 +38,6 @@ class Tables {
     this.offsets = delta.offsets;
     this.replay = delta.replay;
   }
-}
-
-/** Objects in memory, as storages keep them. */
-function memoryStorage() {
-  const objects = new Map<string, Buffer>();
-  const storage = {
-    put: (key: string, data: Uint8Array) => Promise.resolve(void objects.set(key, Buffer.from(data))),
-    get: (key: string) => Promise.resolve(objects.get(key) ?? Buffer.alloc(0)),
-  };
-  return { objects, storage: storage as unknown as Storage };
 }
 
 /** Writes checkpoints of a state now and then, while the state goes on, and restores the last. */

@@ -7,7 +7,7 @@ import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts'
 import { withStatements } from '../../platform/statements.ts';
 import { writePlays } from '../../streaming/sql/write-plays.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
-import { recordOf } from '../records.ts';
+import { recordsOfLines } from '../records.ts';
 import { simulated } from './world.ts';
 
 let stack: TestStack<'postgres'>;
@@ -26,11 +26,7 @@ async function emptyDatabase(): Promise<Pool & { pipeline: Pool }> {
 /** The plays of a simulated log, some with texts that need care. */
 function derived(): Delta {
   const state = new TaskState(0, ['impressions', 'playback'], defaultPolicy, {}, {});
-  for (const [offset, line] of simulated(250, 2, 8).lines.entries()) {
-    const place = line.includes('"type":"playback"') ? 1 : 0;
-    const message = { key: null, value: Buffer.from(line), timestamp: '1790000000000', attributes: 0, headers: {} };
-    state.read(place, recordOf({ ...message, offset: String(offset) }), false);
-  }
+  for (const { topic, record } of recordsOfLines(simulated(250, 2, 8).lines)) state.read(topic, record, false);
   const delta = state.takeDelta([false, false]);
   const texts = ['a\tb\nc\rd', '\\N', '{"x":"\\"}', '', 'é～𝒜', 'NULL', '{}', "'; --"];
   for (const [index, play] of delta.plays.entries()) {
