@@ -1,5 +1,5 @@
 # The one image of all whence services: which of them it is, the command says (`docker run whence:local stream`).
-# There is nothing to compile (docs/decisions/0003-typescript-without-a-build.md): installing is all of the build.
+# The sources are compiled when the image is built, not at a start (docs/decisions/0023-a-bundle-made-at-start.md).
 
 # One version for both stages: native packages and the bundle of the workflows are made for exactly this Node. With
 # glibc: Temporal's native library has no build for Alpine.
@@ -14,7 +14,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev
 COPY . .
 # Beforehand, so that a worker starts at once, and needs to write nothing beside its sources.
-RUN npm run build:workflows
+RUN npm run build
 
 FROM node:${NODE}-slim
 ENV NODE_ENV=production WHENCE_DATA_DIR=/var/lib/whence

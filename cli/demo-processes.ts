@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { end, isRunning, type OwnProcess, spawnDetached } from '../local/process.ts';
+import { ROOT } from '../platform/root.ts';
 import { UsageError } from './failure.ts';
 
-const LAUNCHER = fileURLToPath(new URL('whence.js', import.meta.url));
+const LAUNCHER = path.join(ROOT, 'cli', 'whence.js');
 const STOP_BOUND_MS = 30_000;
 /** The demo has servers of its own, whatever this shell names. */
 const ADDRESSES = ['DATABASE_URL', 'KAFKA_BROKERS', 'TEMPORAL_ADDRESS'];

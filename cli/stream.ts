@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url';
+import path from 'node:path';
 import { Command } from 'commander';
 import { resolveAddresses, type Addresses } from '../local/addresses.ts';
 import { checkKafka, createKafka } from '../platform/kafka.ts';
@@ -9,6 +9,7 @@ import { checkSchema } from '../platform/migrate.ts';
 import { Outage } from '../platform/outage.ts';
 import { openPool } from '../platform/postgres.ts';
 import { openStorage } from '../platform/open-storage.ts';
+import { ROOT } from '../platform/root.ts';
 import { readSettings, secretsOf, type Settings } from '../platform/settings.ts';
 import { onShutdown } from '../platform/shutdown.ts';
 import { metricsPortOption, openEyes, type EyesOptions } from './eyes.ts';
@@ -35,7 +36,7 @@ const FROZEN_AFTER_MS = 5_000;
 /** One archiver keeps up with about two processes of the speed layer. */
 const STREAMS_AN_ARCHIVER = 2;
 const UNTIL = ['--until-caught-up'];
-const LAUNCHER = fileURLToPath(new URL('whence.js', import.meta.url));
+const LAUNCHER = path.join(ROOT, 'cli', 'whence.js');
 
 /** `whence stream`: the speed layer, and the archiver in processes of its own. */
 export function streamCommand(): Command {

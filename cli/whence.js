@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-// The command runs straight from the TypeScript sources: no build step that could be stale.
-import { register } from 'tsx/esm/api';
+import { launch } from './launch.js';
 
-register();
-await import('./main.ts');
+await launch('cli/main.ts');

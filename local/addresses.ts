@@ -1,7 +1,5 @@
 import type { Settings } from '../platform/settings.ts';
 import { SERVICE_TITLES, type ServiceName } from './service.ts';
-import { startStack } from './stack.ts';
-import { ensureTopics } from './topics.ts';
 
 /** How to reach the servers that a command asked for, in the form that `platform/` takes. */
 export interface Addresses {
@@ -38,10 +36,7 @@ export async function resolveAddresses<const Name extends ServiceName>(
     if (named[name] !== null) say(`${SERVICE_TITLES[name]}: the one that ${named[name]} names`);
   }
   const local = needed.filter((name) => named[name] === null);
-  const stack = local.length > 0 ? await startStack({ settings, services: local, say }) : null;
-  if (stack?.parts.kafka?.source === 'started' && stack.kafkaBrokers !== null) {
-    await ensureTopics({ settings, brokers: stack.kafkaBrokers, say });
-  }
+  const stack = local.length > 0 ? await startLocally(settings, local, say) : null;
   // A local server knows no TLS and asks for no credentials, whatever the environment says for others.
   const { kafka, temporal } = settings;
   const addresses: Addresses = {
@@ -55,4 +50,15 @@ export async function resolveAddresses<const Name extends ServiceName>(
   };
   const entries = needed.map((name) => [KEYS[name], addresses[KEYS[name]]]);
   return Object.fromEntries(entries) as AddressesOf<Name>;
+}
+
+async function startLocally(settings: Settings, services: readonly ServiceName[], say: (line: string) => void) {
+  // Loaded here: whoever names servers needs nothing that starts them.
+  const { startStack } = await import('./stack.ts');
+  const stack = await startStack({ settings, services, say });
+  if (stack.parts.kafka?.source === 'started' && stack.kafkaBrokers !== null) {
+    const { ensureTopics } = await import('./topics.ts');
+    await ensureTopics({ settings, brokers: stack.kafkaBrokers, say });
+  }
+  return stack;
 }

@@ -3,9 +3,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { migrate, migrationNames } from '../platform/migrate.ts';
 import { openClient } from '../platform/postgres.ts';
+import { ROOT } from '../platform/root.ts';
 import { removeKafkaVolume } from './kafka-container.ts';
 import { startKafka, type KafkaService } from './kafka.ts';
 import { startPostgres, type PostgresService } from './postgres.ts';
@@ -128,7 +128,7 @@ export function withDatabase(databaseUrl: string, database: string): string {
 
 /** Another set of migrations is another template. */
 async function templateName(): Promise<string> {
-  const directory = fileURLToPath(new URL('../migrations/', import.meta.url));
+  const directory = path.join(ROOT, 'migrations');
   const hash = createHash('sha256');
   for (const name of await migrationNames()) hash.update(fs.readFileSync(path.join(directory, `${name}.ts`)));
   return `template_${hash.digest('hex').slice(0, 12)}`;
@@ -136,7 +136,7 @@ async function templateName(): Promise<string> {
 
 /** Starts the process that ends the servers when this one is gone. */
 function watchOver(directory: string): { add: (runnable: Runnable) => void; release: () => void } {
-  const script = fileURLToPath(new URL('watchdog.js', import.meta.url));
+  const script = path.join(ROOT, 'local', 'watchdog.js');
   const child = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   const tell = (message: object) => child.stdin.write(`${JSON.stringify(message)}\n`);
   child.unref();

@@ -1,10 +1,11 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import type { Knex } from 'knex';
 import { openClient, postgresError, type Queryable } from './postgres.ts';
+import { ROOT } from './root.ts';
 
-const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
+const MIGRATIONS = path.join(ROOT, 'migrations');
 const SCHEMA = 'whence';
 const TABLE = 'migrations';
 /** Any number that nothing else in the database locks. */
@@ -130,7 +131,12 @@ async function runKnex(databaseUrl: string, directory: string): Promise<string[]
 }
 
 async function loadMigration(directory: string, name: string): Promise<Knex.Migration> {
-  const migration = (await import(pathToFileURL(path.join(directory, `${name}.ts`)).href)) as Knex.Migration;
+  // Ours are named in a way that a bundle can take them along.
+  const migration = (
+    directory === MIGRATIONS
+      ? await import(`../migrations/${name}.ts`)
+      : await import(pathToFileURL(path.join(directory, `${name}.ts`)).href)
+  ) as Knex.Migration;
   return {
     ...migration,
     async up(transaction) {

@@ -33,7 +33,8 @@ export const RULES: Readonly<Record<string, FolderRule>> = {
       { what: /\bset(Timeout|Interval|Immediate)\b|\bqueueMicrotask\b/, because: NO_TIME_OR_CHANCE },
     ],
   },
-  platform: { ours: [] },
+  // Their names are all that is known of migrations: a bundle takes them along so.
+  platform: { ours: ['migrations'] },
   archive: { ours: ['attribution', 'platform'], never: [TEMPORAL] },
   merge: { ours: ['attribution', 'platform'], never: [TEMPORAL, 'kafkajs'] },
   streaming: { ours: ['attribution', 'platform', 'archive', 'merge'], never: [TEMPORAL] },

@@ -1,4 +1,4 @@
-/** `npm run build:workflows`: makes the bundle beforehand, for an image or a package. */
+/** `npm run build`: makes the bundle of the workflows beforehand, for an image or a package. */
 import { DefaultLogger } from '@temporalio/worker';
 import { provideWorkflowBundle } from './workflow-bundle.ts';
 

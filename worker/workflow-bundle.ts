@@ -1,17 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Logger as TemporalLogger } from '@temporalio/common';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import bundlerPackage from '@temporalio/worker/package.json' with { type: 'json' };
+import { ROOT } from '../platform/root.ts';
 
-const WORKFLOWS = fileURLToPath(new URL('../workflows/', import.meta.url));
-const FOLDER = fileURLToPath(new URL('../.workflow-bundles/', import.meta.url));
+const WORKFLOWS = path.join(ROOT, 'workflows');
+const FOLDER = path.join(ROOT, '.workflow-bundles');
 
 /**
  * The workflows as one file of code, as workers load it. It is made once for each state of the sources: `npm run
- * build:workflows` makes it beforehand, the first worker does otherwise.
+ * build` makes it beforehand, the first worker does otherwise.
  *
  * @returns its path
  */

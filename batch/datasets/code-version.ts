@@ -2,11 +2,10 @@ import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { version as duckdbVersion } from '@duckdb/node-api';
 import { z } from 'zod';
+import { ROOT } from '../../platform/root.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** All that decides which rows there are and what they hold. */
 const FOLDERS = ['archive', 'attribution', 'batch'];
 

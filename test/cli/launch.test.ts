@@ -1,0 +1,95 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ROOT } from '../../platform/root.ts';
+
+/** A package of its own, with the launcher of ours. */
+let root: string;
+
+beforeEach(() => {
+  root = fs.mkdtempSync(path.join(os.tmpdir(), 'whence-launch-'));
+  write('package.json', '{ "type": "module" }');
+  write('cli/main.ts', "import { words } from '../platform/words.ts';\nconsole.log(words satisfies string);\n");
+  write('worker/build-bundle.ts', "console.log('built');\n");
+  write('platform/words.ts', "export const words: string = 'first';\n");
+  write('test/none.ts', 'this is no TypeScript');
+  for (const name of ['cli/launch.js', 'cli/whence.js', 'worker/build.js']) {
+    fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+    fs.copyFileSync(path.join(ROOT, name), path.join(root, name));
+  }
+  fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(root, 'node_modules'));
+});
+afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
+
+function write(name: string, text: string): void {
+  const file = path.join(root, name);
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, text);
+}
+
+const start = (name = 'cli/whence.js') => execa('node', [path.join(root, name)], { reject: false, extendEnv: true });
+const bundles = () => fs.readdirSync(path.join(root, '.bundles')).sort();
+
+test('compiles at the first start alone, and anew after a change of a source', async () => {
+  expect((await start()).stdout).toBe('first');
+  const [first] = bundles();
+  expect((await start()).stdout).toBe('first');
+  expect(bundles()).toEqual([first]);
+  write('platform/words.ts', "export const words: string = 'other';\n");
+  expect((await start()).stdout).toBe('other');
+  expect(bundles()).toHaveLength(2);
+  write('platform/words.ts', "export const words: string = 'first';\n");
+  expect((await start()).stdout).toBe('first');
+  expect(bundles()).toHaveLength(2);
+});
+
+test('starts at once do not disturb each other', async () => {
+  const results = await Promise.all(Array.from({ length: 6 }, () => start()));
+  expect(results.map(({ stdout, stderr }) => [stdout, stderr])).toEqual(results.map(() => ['first', '']));
+  expect(bundles()).toHaveLength(1);
+});
+
+test('what was compiled beforehand needs no folder that can be written', async () => {
+  expect((await start('worker/build.js')).stdout).toBe('built');
+  const [name] = bundles();
+  const bundle = path.join(root, '.bundles', name);
+  const before = fs.statSync(bundle).mtimeMs;
+  expect((await start()).stdout).toBe('first');
+  expect(fs.statSync(bundle).mtimeMs).toBe(before);
+});
+
+test('a source that cannot be compiled is named, with its line', async () => {
+  write('platform/words.ts', "export const words: string = 'first';\nconst = 2;\n");
+  const { exitCode, stderr } = await start();
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('platform/words.ts:2:6');
+  expect(stderr).not.toContain('at ');
+  expect(bundles()).toEqual([]);
+});
+
+test('a folder that cannot be written is named', async () => {
+  write('.bundles', 'a file in its place');
+  const { exitCode, stderr } = await start();
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain(`could not be compiled into ${path.join(root, '.bundles')}`);
+});
+
+test('an error tells the line of the source, not of what was made of it', async () => {
+  write(
+    'platform/words.ts',
+    "interface Nothing { a: 1 }\n\nexport const words: string = fail();\nfunction fail(): string {\n  throw new Error('no');\n}\n",
+  );
+  expect((await start()).stderr).toMatch(/at fail \(.*platform\/words\.ts:5:/);
+});
+
+test('what was made of sources of long ago is removed', async () => {
+  expect((await start()).stdout).toBe('first');
+  const [first] = bundles();
+  fs.utimesSync(path.join(root, '.bundles', first), 1_000, 1_000);
+  write('platform/words.ts', "export const words: string = 'other';\n");
+  expect((await start()).stdout).toBe('other');
+  expect(bundles()).toHaveLength(1);
+  expect(bundles()).not.toContain(first);
+});
