@@ -1,4 +1,4 @@
-import { CLAIMED_LAUNCH, type Evidence, type PlayDecision, type Rule } from './derive.ts';
+import type { Evidence, PlayDecision, Rule } from './derive.ts';
 import { SURFACE_CLASSES, type SurfaceClass } from './events.ts';
 import { playId } from './play-id.ts';
 import { utcDay } from './time.ts';
@@ -104,7 +104,7 @@ const UNKNOWN: Source = {
 /** Puts a decision into words. The key must still hold the facts that were decided on. */
 export function describePlay(decision: PlayDecision, key: KeyWords): Play {
   const first = key.playbackWords(decision.firstEvent);
-  const sop = describeSop(decision, key);
+  const sop = describeSop(decision, first, key);
   const path = decision.path.map((impression, index) => {
     const isLaunch = decision.launchIsTouch && index === decision.path.length - 1;
     return describeTouch(impression, isLaunch, decision, sop, key);
@@ -115,7 +115,7 @@ export function describePlay(decision: PlayDecision, key: KeyWords): Play {
     profile_id: profileId,
     work_id: workId,
     playback_id: first.playbackId,
-    playback_ids: decision.playbackFirsts.map((event) => key.playbackWords(event).playbackId),
+    playback_ids: decision.playbackFirsts.map((event) => wordsOf(event, decision, first, key).playbackId),
     title_id: first.title,
     country: first.country,
     device_type: first.device,
@@ -136,7 +136,12 @@ export function describePlay(decision: PlayDecision, key: KeyWords): Play {
   };
 }
 
-function describeSop(decision: PlayDecision, key: KeyWords): Source {
+/** Most plays have one playback id, and its first event is the first of the play. */
+function wordsOf(event: number, { firstEvent }: PlayDecision, first: PlaybackWords, key: KeyWords): PlaybackWords {
+  return event === firstEvent ? first : key.playbackWords(event);
+}
+
+function describeSop(decision: PlayDecision, first: PlaybackWords, key: KeyWords): Source {
   const surfaceClass = decision.sopClass < 0 ? null : SURFACE_CLASSES[decision.sopClass];
   if (decision.sopImpression >= 0) {
     const seen = key.impressionWords(decision.sopImpression);
@@ -151,7 +156,7 @@ function describeSop(decision: PlayDecision, key: KeyWords): Source {
       evidence: decision.sopEvidence,
     };
   }
-  const origin = decision.origin < 0 ? null : key.playbackWords(decision.origin).origin;
+  const origin = decision.origin < 0 ? null : wordsOf(decision.origin, decision, first, key).origin;
   if (origin === null) return UNKNOWN;
   return {
     surface: origin.surface,
@@ -172,9 +177,10 @@ function describeTouch(
   sop: Source,
   key: KeyWords,
 ): Touch {
-  if (impression === CLAIMED_LAUNCH) {
-    const { surface, row_type, row_id, row_rank, position } = sop;
-    return { impression_id: null, surface, row_type, row_id, row_rank, position, touched_at: decision.startedAt };
+  // The launch, by an impression or none.
+  if (isLaunch) {
+    const { impression_id, surface, row_type, row_id, row_rank, position } = sop;
+    return { impression_id, surface, row_type, row_id, row_rank, position, touched_at: decision.startedAt };
   }
   const seen = key.impressionWords(impression);
   return {
@@ -184,7 +190,7 @@ function describeTouch(
     row_id: seen.rowId,
     row_rank: seen.rowRank,
     position: seen.position,
-    touched_at: isLaunch ? decision.startedAt : seen.time,
+    touched_at: seen.time,
   };
 }
 

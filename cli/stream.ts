@@ -81,7 +81,7 @@ async function runHere(options: Options, settings: Settings, addresses: Needed, 
       policy,
       log,
       acceptDataLoss: options.acceptDataLoss,
-      metrics: new SpeedMetrics(metrics.registry, policy),
+      metrics: new SpeedMetrics(metrics.registry),
       checkpoints: await openCheckpoints(settings, log),
     });
     const archivers = startArchivers(options, addresses, log);

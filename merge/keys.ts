@@ -1,3 +1,4 @@
+import { arrayText } from '../platform/array-text.ts';
 import type { Queryable } from '../platform/postgres.ts';
 
 /** Some keys, as a piece of SQL that gives rows (profile_id, work_id), each key once, and its parameters $1, $2 … */
@@ -11,7 +12,8 @@ export interface KeySet {
 export function keySetOf(keys: readonly { profile_id: string; work_id: string }[], many = false): KeySet {
   return {
     sql: 'unnest($1::text[], $2::text[]) as k (profile_id, work_id)',
-    parameters: [keys.map((key) => key.profile_id), keys.map((key) => key.work_id)],
+    // Several statements take them.
+    parameters: [arrayText(keys.map((key) => key.profile_id)), arrayText(keys.map((key) => key.work_id))],
     many,
   };
 }

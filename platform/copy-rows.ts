@@ -1,13 +1,39 @@
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { from } from 'pg-copy-streams';
+import { arrayText } from './array-text.ts';
 import type { PoolClient } from './postgres.ts';
 
 /** What a column can be given as: an array for an array, an object for JSON, a time as ISO-8601. */
 type CopyValue = string | number | boolean | null | readonly (string | number | null)[] | object;
 
-/** So many characters are sent in one go. */
+/** So many bytes are sent in one go. */
 const PIECE = 256 * 1024;
+/** Bytes of UTF-8 that a character takes at most. */
+const WIDEST = 3;
+
+/** Rows in the text format of COPY, as bytes that are ready to be sent. */
+export class CopyText {
+  readonly #full: Buffer[] = [];
+  #piece = Buffer.alloc(0);
+  #used = 0;
+
+  /** @param values of a row, in the order of the columns */
+  add(values: readonly CopyValue[]): void {
+    const line = copyLine(values);
+    if (this.#used + line.length * WIDEST > this.#piece.length) {
+      if (this.#used > 0) this.#full.push(this.#piece.subarray(0, this.#used));
+      this.#piece = Buffer.allocUnsafeSlow(Math.max(PIECE, line.length * WIDEST));
+      this.#used = 0;
+    }
+    this.#used += this.#piece.write(line, this.#used);
+  }
+
+  *pieces(): Generator<Buffer> {
+    yield* this.#full;
+    if (this.#used > 0) yield this.#piece.subarray(0, this.#used);
+  }
+}
 
 /**
  * Adds rows by COPY: a third of the work of an INSERT that takes them as JSON.
@@ -22,26 +48,42 @@ export async function copyRows<Row>(
   rows: readonly Row[],
   valuesOf: (row: Row) => readonly CopyValue[],
 ): Promise<void> {
-  if (rows.length === 0) return;
+  if (rows.length > 0) await copyPieces(client, table, columns, piecesOf(rows, valuesOf));
+}
+
+/** The same of rows that are written down already. */
+export async function copyPieces(
+  client: PoolClient,
+  table: string,
+  columns: readonly string[],
+  pieces: Iterable<string | Buffer>,
+): Promise<void> {
   const stream = client.query(from(`copy ${table} (${columns.join(', ')}) from stdin`));
   const done = finished(stream);
   try {
-    let text = '';
-    for (const row of rows) {
-      text += copyLine(valuesOf(row));
-      if (text.length < PIECE) continue;
-      if (!stream.write(text)) await Promise.race([once(stream, 'drain'), done]);
-      text = '';
+    for (const piece of pieces) {
+      if (!stream.write(piece)) await Promise.race([once(stream, 'drain'), done]);
     }
-    stream.end(text);
+    stream.end();
   } finally {
     // Where Postgres refuses a row, this is its error.
     await done;
   }
 }
 
+function* piecesOf<Row>(rows: readonly Row[], valuesOf: (row: Row) => readonly CopyValue[]): Generator<string> {
+  let text = '';
+  for (const row of rows) {
+    text += copyLine(valuesOf(row));
+    if (text.length < PIECE) continue;
+    yield text;
+    text = '';
+  }
+  yield text;
+}
+
 /** A row in the text format of COPY. */
-export function copyLine(values: readonly CopyValue[]): string {
+function copyLine(values: readonly CopyValue[]): string {
   let line = '';
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
@@ -60,18 +102,3 @@ const SPECIAL_NAMES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n':
 function escaped(text: string): string {
   return text.search(SPECIAL) < 0 ? text : text.replace(SPECIAL, (character) => SPECIAL_NAMES[character]);
 }
-
-/** An array as Postgres writes it; texts in quotes, whatever they are. */
-function arrayText(items: readonly (string | number | null)[]): string {
-  let text = '{';
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i];
-    if (i > 0) text += ',';
-    if (item === null) text += 'NULL';
-    else if (typeof item === 'string') text += `"${item.search(QUOTED) < 0 ? item : item.replace(QUOTED, '\\$&')}"`;
-    else text += item;
-  }
-  return `${text}}`;
-}
-
-const QUOTED = /["\\]/g;

@@ -8,7 +8,7 @@ import { withStatements } from '../platform/statements.ts';
 import { FencedError } from './errors.ts';
 import { advanceTask, isFenced, wasCommitted, type Offsets } from './sql/advance-task.ts';
 import { addDeadLetters, addToLedger } from './sql/write-ledger.ts';
-import { areCopied, writePlays } from './sql/write-plays.ts';
+import { writePlays } from './sql/write-plays.ts';
 import type { Delta } from './task-state.ts';
 
 /** A crash or a fault can be put between any two steps of a commit, by tests. */
@@ -44,7 +44,7 @@ export async function commitDelta(
   onStep?: OnStep,
 ): Promise<void> {
   try {
-    await withStatements(areCopied(delta.plays) ? pool : pipeline, async (statements) => {
+    await withStatements(delta.plays.copy ? pool : pipeline, async (statements) => {
       // Whoever puts something between two steps has all before it done.
       const step = async (name: CommitStep) => {
         if (onStep === undefined) return;
@@ -59,9 +59,9 @@ export async function commitDelta(
         void statements.send(shareMerge(statements));
         void statements.send(noteKeys(statements, keys));
         const before = statements.send(dailyShares(statements, keys));
-        const written = statements.send(writePlays(statements, task, delta.touched, delta.plays));
+        const written = statements.send(writePlays(statements, task, delta.touched, delta.plays, keys));
         // A copy is no statement: what follows waits for it.
-        if (areCopied(delta.plays)) await written;
+        if (delta.plays.copy) await written;
         await step('plays written');
         void statements.send(settleDiscoveries(statements, keys, 'speed'));
         const after = statements.send(dailyShares(statements, keys));

@@ -1,6 +1,5 @@
 import { crc32 } from 'node:zlib';
 import { Counter, Histogram, type Registry } from 'prom-client';
-import type { Policy } from '../attribution/policy.ts';
 import { addGauge, showWaiting } from '../platform/metrics.ts';
 import type { Outage } from '../platform/outage.ts';
 import type { Queryable } from '../platform/postgres.ts';
@@ -21,7 +20,6 @@ const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 
  * reading a record counts nothing.
  */
 export class SpeedMetrics {
-  readonly #policy: Pick<Policy, 'classOf'>;
   readonly #freshness;
   readonly #commitSeconds;
   readonly #commitRecords;
@@ -43,8 +41,7 @@ export class SpeedMetrics {
   #backlog = 0;
   #backlogAt = 0;
 
-  constructor(registry: Registry, policy: Pick<Policy, 'classOf'>) {
-    this.#policy = policy;
+  constructor(registry: Registry) {
     const registers = [registry];
     this.#freshness = new Histogram({
       name: 'whence_freshness_seconds',
@@ -141,13 +138,8 @@ export class SpeedMetrics {
     }
     this.#capped.inc(delta.capped);
     for (const { reason } of delta.deadLetters) this.#deadLetters.inc({ reason });
-    const evidence = new Map<string, number>();
-    for (const play of delta.plays) {
-      evidence.set(play.sop_evidence, (evidence.get(play.sop_evidence) ?? 0) + 1);
-      this.#lookForUnknown(play.sop_row_type, play.sop_surface);
-      play.path_row_type.forEach((rowType, i) => this.#lookForUnknown(rowType, play.path_surface[i]));
-    }
-    for (const [sop_evidence, count] of evidence) this.#plays.inc({ sop_evidence }, count);
+    for (const [sop_evidence, count] of delta.plays.evidence) this.#plays.inc({ sop_evidence }, count);
+    for (const [rowType, count] of delta.plays.unknownRowTypes) this.#countUnknown(rowType, count);
     for (const { profile_id: profile } of delta.touched) this.#lookForScattered(profile, task);
     this.#evicted.inc(evicted);
   }
@@ -160,10 +152,9 @@ export class SpeedMetrics {
     this.#fenced.inc();
   }
 
-  #lookForUnknown(rowType: string | null, surface: string): void {
-    if (rowType === null || this.#policy.classOf(rowType, surface).known) return;
+  #countUnknown(rowType: string, count: number): void {
     if (this.#rowTypes.size < MOST_ROW_TYPES) this.#rowTypes.add(rowType);
-    this.#unknown.inc({ row_type: this.#rowTypes.has(rowType) ? rowType : 'other' });
+    this.#unknown.inc({ row_type: this.#rowTypes.has(rowType) ? rowType : 'other' }, count);
   }
 
   #lookForScattered(profile: string, task: number): void {

@@ -7,7 +7,7 @@ import { FactStore } from '../attribution/facts/fact-store.ts';
 import type { FactsCut } from '../attribution/facts/held-records.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
 import { describePlay } from '../attribution/plays.ts';
-import { playRow, type PlayRow } from '../attribution/play-row.ts';
+import { playRow } from '../attribution/play-row.ts';
 import type { Policy } from '../attribution/policy.ts';
 import { DAY } from '../attribution/time.ts';
 import { projectRecord } from '../attribution/project.ts';
@@ -15,6 +15,7 @@ import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { RecordPlace, type RecordReader } from '../platform/record-reader.ts';
 import { capKey, isCrowded, MOST_FACTS } from './cap-key.ts';
 import { LedgerCounts, type LedgerRow } from './ledger.ts';
+import { PlaysToWrite, type SpeedPlayRow } from './plays-to-write.ts';
 import { reachOf, ReplayMarks, type ReplayPoint, type SavedMarks } from './replay-marks.ts';
 import { letterOf } from './replayed-letter.ts';
 
@@ -49,14 +50,6 @@ export interface TouchedKey {
   affected_from: string;
 }
 
-/** A row of `whence.speed_plays`. */
-export interface SpeedPlayRow extends PlayRow {
-  task: number;
-  /** The topics that its events stand in, and the offset of the last in each: what tells whether batch has them all. */
-  event_topics: string[];
-  event_offsets: number[];
-}
-
 /** Everything that one commit writes. */
 export interface Delta {
   /** Records since the last commit. */
@@ -66,7 +59,7 @@ export interface Delta {
   /** Epoch milliseconds, null where unknown. */
   watermark: number | null;
   touched: TouchedKey[];
-  plays: SpeedPlayRow[];
+  plays: PlaysToWrite;
   /** Facts that were left out of keys that have too many. */
   capped: number;
   ledger: LedgerRow[];
@@ -225,7 +218,7 @@ export class TaskState {
   /** Derives what has changed, and gives all that is to be written. What is taken is not given again. */
   takeDelta(quiet: readonly boolean[]): Delta {
     const touched: TouchedKey[] = [];
-    const plays: SpeedPlayRow[] = [];
+    const plays = new PlaysToWrite();
     const rules = this.#policy.rules.speed;
     const openSince = Math.min(...this.#clocks.map((clock) => clock.now)) - rules.stitchingGap - rules.allowedLateness;
     let capped = 0;
@@ -246,7 +239,7 @@ export class TaskState {
         if (decision.endedAt < affectedFrom) continue;
         const row = playRow(describePlay(decision, view), this.#policy);
         // Spreading so many into one object costs more than deriving the play.
-        plays.push(Object.assign(row, { task: this.#task }, this.#lastEventsOf(decision)));
+        plays.add(Object.assign(row, { task: this.#task }, this.#lastEventsOf(decision)), this.#policy);
       }
     }
     const delta: Delta = {

@@ -8,6 +8,8 @@
 const encoder = new TextEncoder();
 /** Where strings are encoded before they are written. */
 let encoded = new Uint8Array(1024);
+/** Where bytes stand before a string is made of them. */
+let decoded = Buffer.alloc(1024);
 const NONE = 0;
 const UUID = 1;
 const FIRST_LENGTH = 2;
@@ -20,7 +22,10 @@ for (let digit = 0; digit < 16; digit++) HEX[digit.toString(16).charCodeAt(0)] =
 /** A number and its bytes, in this machine's order: records never leave it. */
 const FLOAT = new Float64Array(1);
 const FLOAT_BYTES = new Uint8Array(FLOAT.buffer);
-const BYTE_TEXT = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+/** The other way round. */
+const DIGITS = new Uint8Array(16);
+for (let byte = 0; byte < 256; byte++) if (HEX[byte] < 16) DIGITS[HEX[byte]] = byte;
+const DASH = 0x2d;
 
 export class ByteWriter {
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(1024);
@@ -121,7 +126,7 @@ export class ByteWriter {
     let at = this.length + 1;
     for (let i = 0; i < 36; i += 2) {
       if (i === 8 || i === 13 || i === 18 || i === 23) {
-        if (bytes[begin + i] !== 0x2d) return false;
+        if (bytes[begin + i] !== DASH) return false;
         i++;
       }
       const high = HEX[bytes[begin + i]];
@@ -194,9 +199,12 @@ export class ByteReader {
       this.at += 16;
       return uuidText(this.bytes, begin);
     }
-    this.at += (tag - FIRST_LENGTH) >>> 1;
-    const buffer = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + begin, this.at - begin);
-    return (tag & 1) === 1 ? buffer.toString('utf8') : buffer.toString('latin1');
+    const length = (tag - FIRST_LENGTH) >>> 1;
+    this.at += length;
+    // Most are short: copying these costs less than an object for their place.
+    if (length > decoded.length) decoded = Buffer.alloc(length * 2);
+    for (let i = 0; i < length; i++) decoded[i] = this.bytes[begin + i];
+    return decoded.toString((tag & 1) === 1 ? 'utf8' : 'latin1', 0, length);
   }
 
   skipText(): void {
@@ -207,12 +215,14 @@ export class ByteReader {
 }
 
 function uuidText(bytes: Uint8Array, at: number): string {
-  let text = '';
+  let to = 0;
   for (let i = 0; i < 16; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) text += '-';
-    text += BYTE_TEXT[bytes[at + i]];
+    if (i === 4 || i === 6 || i === 8 || i === 10) decoded[to++] = DASH;
+    const byte = bytes[at + i];
+    decoded[to++] = DIGITS[byte >> 4];
+    decoded[to++] = DIGITS[byte & 15];
   }
-  return text;
+  return decoded.toString('latin1', 0, to);
 }
 
 /** Whether two written texts are the same: equal strings are written as equal bytes. */

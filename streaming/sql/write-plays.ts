@@ -1,16 +1,10 @@
-import { PLAY_ROW_COLUMNS } from '../../attribution/play-row.ts';
-import { copyRows } from '../../platform/copy-rows.ts';
+import { keySetOf } from '../../merge/keys.ts';
+import { arrayText } from '../../platform/array-text.ts';
+import { copyPieces } from '../../platform/copy-rows.ts';
 import { prepared } from '../../platform/postgres.ts';
 import type { Statements } from '../../platform/statements.ts';
-import type { SpeedPlayRow, TouchedKey } from '../task-state.ts';
-
-/** From so many plays on, a table made for them and COPY cost less than JSON: whoever catches up writes thousands at once. */
-const WORTH_COPYING = 500;
-
-/** Whether so many plays are written by COPY, which a connection in a pipeline cannot do. */
-export function areCopied(plays: readonly SpeedPlayRow[]): boolean {
-  return plays.length >= WORTH_COPYING;
-}
+import { SPEED_PLAY_COLUMNS, type PlaysToWrite, type SpeedPlayRow } from '../plays-to-write.ts';
+import type { TouchedKey } from '../task-state.ts';
 
 /**
  * Replaces the plays of the touched keys that end where something changed, or later: what is derived now is written, what
@@ -21,7 +15,8 @@ export async function writePlays(
   statements: Statements,
   task: number,
   touched: readonly TouchedKey[],
-  plays: readonly SpeedPlayRow[],
+  plays: PlaysToWrite,
+  keys = keySetOf(touched),
 ): Promise<void> {
   const deleted = statements.query(
     prepared(
@@ -38,38 +33,32 @@ export async function writePlays(
          -- All of them as one array, which is looked up by hash.
          and of_key.play_id <> all ($5::uuid[])
      ))`,
-      [
-        touched.map((key) => key.profile_id),
-        touched.map((key) => key.work_id),
-        touched.map((key) => key.affected_from),
-        task,
-        plays.map((play) => play.play_id),
-      ],
+      [...keys.parameters, arrayText(touched.map((key) => key.affected_from)), task, arrayText(plays.ids)],
     ),
   );
-  if (areCopied(plays)) {
+  if (plays.copy !== null) {
+    // Which a connection in a pipeline cannot do.
     await deleted;
     await statements.query({ text: 'create temp table written_plays (like whence.speed_plays) on commit drop' });
-    await copyRows(statements.client, 'written_plays', COLUMNS, plays, (play) => COLUMNS.map((name) => play[name]));
+    await copyPieces(statements.client, 'written_plays', SPEED_PLAY_COLUMNS, plays.copy.pieces());
     await statements.query({ text: upsertFrom('written_plays') });
-  } else if (plays.length > 0) {
+  } else if (plays.rows.length > 0) {
     // One parameter, whatever the number of columns and the length of their arrays.
     const rows = 'json_populate_recordset(null::whence.speed_plays, $1)';
-    await statements.query(prepared(upsertFrom(rows), [JSON.stringify(plays)]));
+    await statements.query(prepared(upsertFrom(rows), [JSON.stringify(plays.rows)]));
   }
 }
 
 function upsertFrom(rows: string): string {
-  const columns = COLUMNS.join(', ');
+  const columns = SPEED_PLAY_COLUMNS.join(', ');
   return `
     insert into whence.speed_plays (${columns})
     select ${columns} from ${rows}
     on conflict (play_id) do update set ${UPDATES}`;
 }
 
-const COLUMNS: readonly (keyof SpeedPlayRow)[] = [...PLAY_ROW_COLUMNS, 'task', 'event_topics', 'event_offsets'];
 /** What a play's id is made of. */
 const ID_COLUMNS: readonly (keyof SpeedPlayRow)[] = ['play_id', 'profile_id', 'work_id', 'day', 'started_at'];
-const UPDATES = COLUMNS.filter((name) => !ID_COLUMNS.includes(name))
+const UPDATES = SPEED_PLAY_COLUMNS.filter((name) => !ID_COLUMNS.includes(name))
   .map((name) => `${name} = excluded.${name}`)
   .join(', ');

@@ -7,7 +7,6 @@ import { addDeparted, createMetrics, renderTogether } from '../../platform/metri
 import { Outage } from '../../platform/outage.ts';
 import { SpeedMetrics } from '../../streaming/speed-metrics.ts';
 import { healthOfTasks, type TaskView, type TasksSeen } from '../../streaming/task-health.ts';
-import { defaultPolicy } from '../../attribution/policy.ts';
 import { simulated, startStack, World } from './world.ts';
 
 const NOW = 1_000_000;
@@ -65,7 +64,7 @@ test('a Kafka that does not answer, and a group that gives nothing, are no idlen
 test('counters of a process that is gone stay in the sum, and its gauges do not', async () => {
   const counted = async (tasks: number) => {
     const own = createMetrics({ ofProcess: false });
-    const metrics = new SpeedMetrics(own.registry, defaultPolicy);
+    const metrics = new SpeedMetrics(own.registry);
     metrics.watch(() => [task], new Outage(silentLogger()), { query: () => Promise.reject(new Error('not asked')) });
     for (let i = 0; i < tasks; i++) metrics.tookTask();
     return own.snapshot();

@@ -30,7 +30,7 @@ test('a restart after records of the farthest times that the contract allows giv
       state = new TaskState(0, TOPICS, defaultPolicy, {}, {}, restored);
     }
     state.read(1, record(playback({ event_id: 'b', action: 'stop', event_time: BASE + 60_000 }), 1), false);
-    return state.takeDelta([false, false]).plays;
+    return state.takeDelta([false, false]).plays.rows;
   };
   const calm = await run(false);
   expect(calm).toMatchObject([{ started_at: new Date(BASE).toISOString(), watched_ms: 60_000 }]);

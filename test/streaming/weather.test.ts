@@ -12,7 +12,6 @@ import { createMetrics } from '../../platform/metrics.ts';
 import { Outage } from '../../platform/outage.ts';
 import type { Storage } from '../../platform/storage.ts';
 import { SpeedMetrics } from '../../streaming/speed-metrics.ts';
-import { defaultPolicy } from '../../attribution/policy.ts';
 import { createSilentArchiver, expectArchived, storageOf } from '../archive/archive-world.ts';
 import { createSilentLayer } from './layer.ts';
 import { expectServed } from './served.ts';
@@ -75,7 +74,7 @@ async function settled(
     ...stream,
     ...limits,
     checkpoints: { ...places, everyMs: CHECKPOINT_MS },
-    metrics: new SpeedMetrics(metrics.registry, defaultPolicy),
+    metrics: new SpeedMetrics(metrics.registry),
   });
   const archiver = await createSilentArchiver(world, {
     ...archive,
