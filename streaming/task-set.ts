@@ -48,6 +48,8 @@ export class TaskSet {
   #endsAt = Date.now();
   #endsFault: Error | null = null;
   #look: Promise<void> | null = null;
+  /** We are about to leave the group: what it still gives us is for those who stay. */
+  #leaving = false;
   #left = false;
   onProgress: () => void = () => {};
   onFatal: (error: Error) => void = () => {};
@@ -74,7 +76,7 @@ export class TaskSet {
         this.#tasks.delete(number);
       }
     }
-    const fresh = [...numbers].filter((number) => !this.#tasks.has(number));
+    const fresh = this.#leaving ? [] : [...numbers].filter((number) => !this.#tasks.has(number));
     fresh.forEach((number) => this.#pauseAll(number));
     this.#options.log.info({ partitions: [...numbers].sort((a, b) => a - b) }, 'partitions assigned');
     void this.#take(fresh, this.#generation);
@@ -165,8 +167,9 @@ export class TaskSet {
     }
   }
 
-  /** Commits all that was read; topics at their end no longer hold back the watermark. */
+  /** Commits all that was read, and takes no more tasks; topics at their end no longer hold back the watermark. */
   async settle(): Promise<void> {
+    this.#leaving = true;
     const tasks = [...this.#tasks.values()];
     const commits = Promise.all(tasks.map((task) => task.commitNow(true).then(() => task.checkpointed())));
     // While Postgres is away nothing can be committed, and nothing is lost: it is read again.

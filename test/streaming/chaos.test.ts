@@ -131,6 +131,35 @@ test('a zombie, stopped past its session and then continued, changes nothing', a
   await world.end();
 });
 
+test('who is about to leave takes nothing over from another that left', async () => {
+  const world = await World.create(stack, 'leaving', 4);
+  const { lines, ledger } = simulated(60, 1, 16);
+  const first = await createSilentLayer(world);
+  let release = () => {};
+  let held: Promise<void> | null = null;
+  const second = await createSilentLayer(world, { onStep: () => held ?? undefined });
+  await world.shared(2);
+  await world.publish(lines.slice(0, 2_000));
+  await Promise.all([first.caughtUp(), second.caughtUp()]);
+  const epochs = await world.epochs();
+  // Its last commit takes long, while the other leaves at once.
+  held = new Promise((resolve) => (release = resolve));
+  await world.publish(lines.slice(2_000));
+  const leaving = second.stop();
+  await first.stop();
+  await world.shared(1);
+  await sleep(1_000);
+  release();
+  await leaving;
+  expect(await world.epochs()).toEqual(epochs);
+  const last = await createSilentLayer(world);
+  await last.caughtUp();
+  await last.stop();
+  await expectServed(world.pool, await world.readLog());
+  await expectLedger(world, lines, ledger);
+  await world.end();
+});
+
 test('through kills, freezes, processes that come and go, and both servers killed, all ends equal and balanced', async () => {
   expect((await storm(stack, 1)).sort()).toEqual([...FAULTS].sort());
 });
