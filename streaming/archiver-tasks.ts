@@ -104,7 +104,8 @@ export class ArchiveTaskSet {
     const fresh = names.filter((name) => !this.#tasks.has(name));
     for (const name of fresh) this.#ask(() => this.#consumer.pause([placeOf(name)]));
     this.#options.log.info({ partitions: assignment }, 'partitions assigned');
-    void this.#take(fresh, this.#generation);
+    // Whoever is about to leave leaves them to those who stay.
+    if (!this.#stopping) void this.#take(fresh, this.#generation);
   }
 
   /** Reads a batch into its task, as fast as files can be written and committed. */

@@ -76,10 +76,10 @@ export class TaskSet {
         this.#tasks.delete(number);
       }
     }
-    const fresh = this.#leaving ? [] : [...numbers].filter((number) => !this.#tasks.has(number));
+    const fresh = [...numbers].filter((number) => !this.#tasks.has(number));
     fresh.forEach((number) => this.#pauseAll(number));
     this.#options.log.info({ partitions: [...numbers].sort((a, b) => a - b) }, 'partitions assigned');
-    void this.#take(fresh, this.#generation);
+    if (!this.#leaving) void this.#take(fresh, this.#generation);
   }
 
   /** Reads a batch into its task; what must wait is kept there, and no more of its topic is fetched meanwhile. */

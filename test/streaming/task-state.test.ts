@@ -290,7 +290,7 @@ test('of a key with too many facts the newest count, the first event of its open
     [1, 1],
     [1, 1],
   ]);
-  expect(plays).toEqual([]);
+  expect(plays.rows).toEqual([]);
   expect(state.held).toBe(92);
 });
 
