@@ -16,7 +16,7 @@ import { silentLogger } from '../platform/log.ts';
 import { openPool, pipelineBeside } from '../platform/postgres.ts';
 import { RecordReader } from '../platform/record-reader.ts';
 import { simulate } from '../simulator/simulate.ts';
-import { commitDelta } from '../streaming/commit.ts';
+import { commitDeltas } from '../streaming/commit.ts';
 import { takeTask } from '../streaming/sql/take-task.ts';
 import { TaskState } from '../streaming/task-state.ts';
 import { messageOf } from './simulated.ts';
@@ -89,7 +89,7 @@ try {
       }
     });
     const delta = await phase('derive', () => state.takeDelta([false, false]));
-    await phase('commit', () => commitDelta({ pool, pipeline }, 0, epoch, offsets, delta));
+    await phase('commit', () => commitDeltas({ pool, pipeline }, [{ task: 0, epoch, from: offsets, delta }]));
     await phase('evict', () => state.evict());
     offsets = delta.offsets;
   }

@@ -6,10 +6,9 @@ import { noteKeys } from '../merge/noting.ts';
 import type { Pool } from '../platform/postgres.ts';
 import { withStatements } from '../platform/statements.ts';
 import { FencedError } from './errors.ts';
-import { advanceTask, isFenced, wasCommitted, type Offsets } from './sql/advance-task.ts';
+import { advanceTasks, isFenced, wasCommitted, type Commit } from './sql/advance-task.ts';
 import { addDeadLetters, addToLedger } from './sql/write-ledger.ts';
 import { writePlays } from './sql/write-plays.ts';
-import type { Delta } from './task-state.ts';
 
 /** A crash or a fault can be put between any two steps of a commit, by tests. */
 export type CommitStep = 'begun' | 'fenced' | 'plays written' | 'settled' | 'before commit' | 'committed';
@@ -25,26 +24,26 @@ export interface CommitPools {
 }
 
 /**
- * Commits a delta: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while the task is
- * of this epoch and at the offsets `from`.
+ * Commits what some tasks read: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while each
+ * task is of its epoch and at the offsets `from`.
  *
  * Its statements are sent without waiting for each other's answers: where the fence is closed, all after it do nothing. A small
  * commit takes four round trips, its begin and its end included; three where no play changes.
  *
- * Locks are taken in one order everywhere: first the task's row, then the merge (shared), then rows of its own keys.
+ * Locks are taken in one order everywhere: first the tasks' rows, by number, then the merge (shared), then rows of their own keys.
  *
- * @throws FencedError where another process has the task; then nothing was written
+ * @param commits in the order of their tasks, which have no key in common; of one alone where its plays are copied
+ * @throws FencedError where another process has the task, and what Postgres says where it has one of several; then nothing was written
  */
-export async function commitDelta(
+export async function commitDeltas(
   { pool, pipeline }: CommitPools,
-  task: number,
-  epoch: number,
-  from: Offsets,
-  delta: Delta,
+  commits: readonly Commit[],
   onStep?: OnStep,
 ): Promise<void> {
+  const touching = commits.filter(({ delta }) => delta.touched.length > 0);
+  const copied = commits.some(({ delta }) => delta.plays.copy !== null);
   try {
-    await withStatements(delta.plays.copy ? pool : pipeline, async (statements) => {
+    await withStatements(copied ? pool : pipeline, async (statements) => {
       // Whoever puts something between two steps has all before it done.
       const step = async (name: CommitStep) => {
         if (onStep === undefined) return;
@@ -52,44 +51,48 @@ export async function commitDelta(
         await onStep(name);
       };
       await step('begun');
-      void statements.send(advanceTask(statements, task, epoch, from, delta));
+      void statements.send(advanceTasks(statements, commits));
       await step('fenced');
-      if (delta.touched.length > 0) {
-        const keys = keySetOf(delta.touched);
+      if (touching.length > 0) {
+        const keys = keySetOf(touching.flatMap(({ delta }) => delta.touched));
+        const plays = touching.map(({ task, delta: { touched, plays } }) => ({ task, touched, plays }));
         void statements.send(shareMerge(statements));
         void statements.send(noteKeys(statements, keys));
         const before = statements.send(dailyShares(statements, keys));
-        const written = statements.send(writePlays(statements, task, delta.touched, delta.plays, keys));
+        const written = statements.send(writePlays(statements, plays, keys));
         // A copy is no statement: what follows waits for it.
-        if (delta.plays.copy) await written;
+        if (copied) await written;
         await step('plays written');
         void statements.send(settleDiscoveries(statements, keys, 'speed'));
         const after = statements.send(dailyShares(statements, keys));
         await statements.answered();
         const move = new DailyMove().add(await before, -1).add(await after, 1);
-        void statements.send(moveDaily(statements, task, move));
+        // The sum over all writers counts; that none waits for another is all that they are told apart for.
+        void statements.send(moveDaily(statements, touching[0].task, move));
       }
       await step('settled');
-      void statements.send(addToLedger(statements, task, delta.ledger));
-      void statements.send(addDeadLetters(statements, task, delta.deadLetters));
+      const counts = commits.flatMap(({ task, delta }) => delta.ledger.map((row) => ({ ...row, partition: task })));
+      void statements.send(addToLedger(statements, counts));
+      for (const { task, delta } of commits) void statements.send(addDeadLetters(statements, task, delta.deadLetters));
       await step('before commit');
     });
   } catch (error) {
-    throw isFenced(error) ? new FencedError(task, epoch) : error;
+    if (commits.length > 1 || !isFenced(error)) throw error;
+    throw new FencedError(commits[0].task, commits[0].epoch);
   }
   await onStep?.('committed');
 }
 
 /**
- * `commitDelta` for a task whose connection may have broken while an earlier try of the same delta was being committed: a
- * fence that is closed because that try went through is no fence.
+ * `commitDeltas` of one task, whose connection may have broken while an earlier try of the same was being committed: a fence that is
+ * closed because that try went through is no fence.
  */
-export async function commitAgain(...commit: Parameters<typeof commitDelta>): Promise<void> {
-  const [{ pool }, task, epoch, , delta] = commit;
+export async function commitAgain(pools: CommitPools, commit: Commit, onStep?: OnStep): Promise<void> {
+  const { task, epoch, delta } = commit;
   try {
-    await commitDelta(...commit);
+    await commitDeltas(pools, [commit], onStep);
   } catch (error) {
-    if (error instanceof FencedError && (await wasCommitted(pool, task, epoch, delta.offsets))) return;
+    if (error instanceof FencedError && (await wasCommitted(pools.pool, task, epoch, delta.offsets))) return;
     throw error;
   }
 }

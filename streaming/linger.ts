@@ -1,5 +1,5 @@
 /** While live, a commit waits this long for company; while catching up, it waits for many records. */
-export const LINGER_MS = 15;
+export const LINGER_MS = 5;
 export const CATCH_UP_LINGER_MS = 5_000;
 /** The same where a topic is read at its end beside another that is far behind. */
 export const BESIDE_CATCH_UP_LINGER_MS = 300;

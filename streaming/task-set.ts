@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { Health } from '../platform/health.ts';
 import { KAFKA_PART } from '../platform/kafka.ts';
+import { CommitTurns } from './commit-turns.ts';
 import { errorOf, isOurs, isServerAway, FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import type { SpeedMetrics } from './speed-metrics.ts';
 import { healthOfTasks, type TaskView } from './task-health.ts';
@@ -31,6 +32,7 @@ type FetchBounds = () => Promise<ReadonlyMap<string, readonly LogBounds[]>>;
 /** The tasks of this process, and what the consumer does with each of their topics. */
 export class TaskSet {
   readonly #options: TaskSetOptions;
+  readonly #turns: CommitTurns;
   readonly #topics: readonly string[];
   readonly #consumer: Consumer;
   readonly #bounds: FetchBounds;
@@ -56,6 +58,7 @@ export class TaskSet {
 
   constructor(options: TaskSetOptions, topics: readonly string[], consumer: Consumer, bounds: FetchBounds) {
     this.#options = options;
+    this.#turns = new CommitTurns(options, options.onStep);
     this.#topics = topics;
     this.#consumer = consumer;
     this.#bounds = bounds;
@@ -197,6 +200,7 @@ export class TaskSet {
           pipeline: this.#options.pipeline,
           log: this.#options.log,
           outage: this.#options.outage,
+          turns: this.#turns,
           bounds: this.#topics.map((topic) => bounds.get(topic)?.[number] ?? { earliest: 0, next: 0 }),
           acceptDataLoss: this.#options.acceptDataLoss ?? false,
           recreated: this.#recreated.get(number) ?? new Set(),

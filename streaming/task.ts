@@ -4,14 +4,16 @@ import { spell, STALLED_AFTER_MS } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
-import { commitAgain, type CommitPools, type OnStep } from './commit.ts';
+import type { CommitPools, OnStep } from './commit.ts';
+import type { CommitTurns } from './commit-turns.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
 import { errorOf, FencedError } from './errors.ts';
 import { findBeginning } from './find-beginning.ts';
+import type { Commit } from './sql/advance-task.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
 import { Alarm, lingerOf } from './linger.ts';
 import { Reading } from './reading.ts';
-import { finiteOrNull, TaskState, type Delta, type TopicOffset } from './task-state.ts';
+import { finiteOrNull, TaskState, type Delta, type StateCut, type TopicOffset } from './task-state.ts';
 import type { TaskView } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -29,6 +31,8 @@ export interface TaskOptions extends CommitPools {
   number: number;
   topics: readonly string[];
   policy: Policy;
+  /** The tasks of a process commit together. */
+  turns: CommitTurns;
   log: Logger;
   outage: Outage;
   /** Bounds of this partition's logs, by topic. */
@@ -56,6 +60,15 @@ export interface TaskCommit {
   ages: number[];
   /** Facts that were dropped after it. */
   evicted: number;
+}
+
+/** What was taken out of the state, to be committed however often it takes. */
+interface PreparedCommit extends Commit {
+  begun: number;
+  /** Kafka timestamps of a sample of its records. */
+  stamps: number[];
+  /** What a checkpoint is made of once it is committed. */
+  cut: StateCut | null;
 }
 
 type Offsets = Record<string, TopicOffset>;
@@ -242,33 +255,22 @@ export class Task {
   }
 
   async #commitDelta(settle: boolean): Promise<void> {
-    const { reading } = this;
-    const { outage } = this.#options;
-    const stamps = reading.takeStamps();
-    const begun = Date.now();
+    const { outage, turns } = this.#options;
+    let prepared: PreparedCommit | null = null;
+    const prepare = () => {
+      if (this.#ended) throw new FencedError(this.number, this.#epoch);
+      // What was read while others had their turn is of this commit, too.
+      return (prepared ??= this.#prepare(settle));
+    };
     try {
       if (!this.#recovered) await this.#options.onStep?.('recovered');
       this.#recovered = true;
-      const from = this.#committed;
-      const taken = this.#state.takeDelta(settle ? reading.atEnds() : reading.quiet());
-      // Topics that this process does not read keep what is stored of them.
-      const delta = {
-        ...taken,
-        offsets: { ...from, ...taken.offsets },
-        replay: { ...this.#otherReplay, ...taken.replay },
-      };
-      this.#sinceCheckpoint += taken.records;
-      const cut = this.#checkpointDue(settle) ? this.#state.cut() : null;
-      if (cut !== null) this.#sinceCheckpoint = 0;
-      const commit = () => {
-        if (this.#ended) throw new FencedError(this.number, this.#epoch);
-        return commitAgain(this.#options, this.number, this.#epoch, from, delta, this.#options.onStep);
-      };
-      await waitOut(commit, {
+      const asked = Date.now();
+      const { delta, begun, stamps, cut } = await waitOut(() => turns.commit(prepare), {
         outage,
         part: partOf(this.number),
         passes: isPassing,
-        onFailure: (error) => (this.#failing ??= { since: begun, error }),
+        onFailure: (error) => (this.#failing ??= { since: asked, error }),
       });
       this.#committed = delta.offsets;
       this.#watermark = delta.watermark;
@@ -290,6 +292,25 @@ export class Task {
       this.abandon();
       this.#options.onLost(errorOf(error));
     }
+  }
+
+  /** Takes what is to be committed out of the state. */
+  #prepare(settle: boolean): PreparedCommit {
+    const { reading } = this;
+    const begun = Date.now();
+    const stamps = reading.takeStamps();
+    const from = this.#committed;
+    const taken = this.#state.takeDelta(settle ? reading.atEnds() : reading.quiet());
+    // Topics that this process does not read keep what is stored of them.
+    const delta = {
+      ...taken,
+      offsets: { ...from, ...taken.offsets },
+      replay: { ...this.#otherReplay, ...taken.replay },
+    };
+    this.#sinceCheckpoint += taken.records;
+    const cut = this.#checkpointDue(settle) ? this.#state.cut() : null;
+    if (cut !== null) this.#sinceCheckpoint = 0;
+    return { task: this.number, epoch: this.#epoch, from, delta, begun, stamps, cut };
   }
 
   /** Whoever stops writes one, too, where beginning again would take long otherwise. */

@@ -7,28 +7,34 @@ export type Offsets = Record<string, TopicOffset>;
 /** What Postgres says where the fence is closed (migration 0017). */
 const CLOSED = 'WH001';
 
+/** What a task commits. */
+export interface Commit {
+  task: number;
+  epoch: number;
+  /** The offsets that the delta was computed from. */
+  from: Offsets;
+  delta: Delta;
+}
+
 /**
- * The fence of a commit: moves the offsets on, if the task is still of this epoch and at the offsets that the delta was
- * computed from. The row stays locked until the transaction ends, so a take-over waits for it and then reads what it wrote.
+ * The fence of some commits: moves the offsets of each task on, if it is still of this epoch and at the offsets that the delta was
+ * computed from. The rows stay locked until the transaction ends, so a take-over waits for it and then reads what it wrote.
  *
- * @throws what `isFenced` knows where the task is another's by now: nothing of the transaction can be committed
+ * @param commits in the order of their tasks: whoever locks several does so in one order
+ * @throws what `isFenced` knows where one of the tasks is another's by now: nothing of the transaction can be committed
  */
-export async function advanceTask(
-  database: StatementRunner,
-  task: number,
-  epoch: number,
-  from: Offsets,
-  delta: Pick<Delta, 'offsets' | 'replay' | 'watermark'>,
-): Promise<void> {
+export async function advanceTasks(database: StatementRunner, commits: readonly Commit[]): Promise<void> {
+  const rows = commits.map(({ task, epoch, from, delta: { offsets: to, replay, watermark } }) => {
+    return { task, epoch, from, to, replay, watermark };
+  });
   await database.query(
-    prepared('select whence.advance_task($1, $2, $3, $4, $5, to_timestamp($6::double precision / 1000))', [
-      task,
-      epoch,
-      JSON.stringify(from),
-      JSON.stringify(delta.offsets),
-      JSON.stringify(delta.replay),
-      delta.watermark,
-    ]),
+    prepared(
+      `select whence.advance_task(c.task, c.epoch, c."from", c."to", c.replay, to_timestamp(c.watermark / 1000))
+       from json_to_recordset($1) as c (
+         task integer, epoch bigint, "from" jsonb, "to" jsonb, replay jsonb, watermark double precision
+       )`,
+      [JSON.stringify(rows)],
+    ),
   );
 }
 

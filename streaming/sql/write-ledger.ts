@@ -3,29 +3,28 @@ import type { StatementRunner } from '../../platform/statements.ts';
 import type { LedgerRow } from '../ledger.ts';
 import type { DeadLetterRow } from '../task-state.ts';
 
-/** Adds the counts of a commit. */
+/** Adds the counts of a commit, each of a partition. */
 export async function addToLedger(
   database: StatementRunner,
-  partition: number,
-  rows: readonly LedgerRow[],
+  rows: readonly (LedgerRow & { partition: number })[],
 ): Promise<void> {
   if (rows.length === 0) return;
   await database.query(
     prepared(
       `insert into whence.ledger as l
        (topic, partition, day, consumed, applied, duplicate, late, excluded, dead_lettered, conflicts)
-     select n.topic, $1, date '1970-01-01' + n.epoch_day, n.consumed, n.applied, n.duplicate, n.late, n.excluded,
+     select n.topic, n.partition, date '1970-01-01' + n.epoch_day, n.consumed, n.applied, n.duplicate, n.late, n.excluded,
        n.dead_lettered, n.conflicts
-     from json_to_recordset($2) as n (
-       topic text, epoch_day integer, consumed bigint, applied bigint, duplicate bigint, late bigint, excluded bigint,
-       dead_lettered bigint, conflicts bigint
+     from json_to_recordset($1) as n (
+       topic text, partition integer, epoch_day integer, consumed bigint, applied bigint, duplicate bigint, late bigint,
+       excluded bigint, dead_lettered bigint, conflicts bigint
      )
      on conflict (topic, partition, day) do update set
        consumed = l.consumed + excluded.consumed, applied = l.applied + excluded.applied,
        duplicate = l.duplicate + excluded.duplicate, late = l.late + excluded.late,
        excluded = l.excluded + excluded.excluded, dead_lettered = l.dead_lettered + excluded.dead_lettered,
        conflicts = l.conflicts + excluded.conflicts`,
-      [partition, JSON.stringify(rows)],
+      [JSON.stringify(rows)],
     ),
   );
 }

@@ -6,17 +6,25 @@ import type { Statements } from '../../platform/statements.ts';
 import { SPEED_PLAY_COLUMNS, type PlaysToWrite, type SpeedPlayRow } from '../plays-to-write.ts';
 import type { TouchedKey } from '../task-state.ts';
 
+/** What a task writes: the keys that it touched, and all their plays that may have changed. */
+export interface TaskPlays {
+  task: number;
+  touched: readonly TouchedKey[];
+  plays: PlaysToWrite;
+}
+
 /**
  * Replaces the plays of the touched keys that end where something changed, or later: what is derived now is written, what
  * is no longer derived (a play that became one with another, or starts earlier now) goes. In a transaction.
  * A producer that spreads a profile over partitions gives two tasks a part of its plays each; neither deletes the other's.
+ *
+ * @param some of several tasks that have no key in common; of one alone where its plays are copied
+ * @param keys all that are touched
  */
 export async function writePlays(
   statements: Statements,
-  task: number,
-  touched: readonly TouchedKey[],
-  plays: PlaysToWrite,
-  keys = keySetOf(touched),
+  some: readonly TaskPlays[],
+  keys = keySetOf(some.flatMap(({ touched }) => touched)),
 ): Promise<void> {
   const deleted = statements.query(
     prepared(
@@ -24,28 +32,34 @@ export async function writePlays(
       // plays there are.
       `delete from whence.speed_plays p where p.play_id = any (array(
        select of_key.play_id
-       from unnest($1::text[], $2::text[], $3::timestamptz[]) as t (profile_id, work_id, affected_from)
+       from unnest($1::text[], $2::text[], $3::timestamptz[], $4::integer[]) as t (profile_id, work_id, affected_from, task)
        cross join lateral (
          select o.play_id, o.ended_at, o.task from whence.speed_plays o
          where o.profile_id = t.profile_id and o.work_id = t.work_id offset 0
        ) of_key
-       where of_key.ended_at >= t.affected_from and of_key.task = $4
+       where of_key.ended_at >= t.affected_from and of_key.task = t.task
          -- All of them as one array, which is looked up by hash.
          and of_key.play_id <> all ($5::uuid[])
      ))`,
-      [...keys.parameters, arrayText(touched.map((key) => key.affected_from)), task, arrayText(plays.ids)],
+      [
+        ...keys.parameters,
+        arrayText(some.flatMap(({ touched }) => touched.map((key) => key.affected_from))),
+        arrayText(some.flatMap(({ task, touched }) => touched.map(() => task))),
+        arrayText(some.flatMap(({ plays }) => plays.ids)),
+      ],
     ),
   );
-  if (plays.copy !== null) {
+  const copy = some[0]?.plays.copy;
+  const rows = some.flatMap(({ plays }) => plays.rows);
+  if (copy) {
     // Which a connection in a pipeline cannot do.
     await deleted;
     await statements.query({ text: 'create temp table written_plays (like whence.speed_plays) on commit drop' });
-    await copyPieces(statements.client, 'written_plays', SPEED_PLAY_COLUMNS, plays.copy.pieces());
+    await copyPieces(statements.client, 'written_plays', SPEED_PLAY_COLUMNS, copy.pieces());
     await statements.query({ text: upsertFrom('written_plays') });
-  } else if (plays.rows.length > 0) {
+  } else if (rows.length > 0) {
     // One parameter, whatever the number of columns and the length of their arrays.
-    const rows = 'json_populate_recordset(null::whence.speed_plays, $1)';
-    await statements.query(prepared(upsertFrom(rows), [JSON.stringify(plays.rows)]));
+    await statements.query(prepared(UPSERT_FROM_JSON, [JSON.stringify(rows)]));
   }
 }
 
@@ -62,3 +76,4 @@ const ID_COLUMNS: readonly (keyof SpeedPlayRow)[] = ['play_id', 'profile_id', 'w
 const UPDATES = SPEED_PLAY_COLUMNS.filter((name) => !ID_COLUMNS.includes(name))
   .map((name) => `${name} = excluded.${name}`)
   .join(', ');
+const UPSERT_FROM_JSON = upsertFrom('json_populate_recordset(null::whence.speed_plays, $1)');

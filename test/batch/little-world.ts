@@ -20,7 +20,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts';
 import { openLocalStorage, type Storage } from '../../platform/storage.ts';
 import { commitFile } from '../../streaming/archiver-commit.ts';
-import { commitDelta } from '../../streaming/commit.ts';
+import { commitDeltas } from '../../streaming/commit.ts';
 import { takeArchiveTask } from '../../streaming/sql/archive-tasks.ts';
 import { takeTask } from '../../streaming/sql/take-task.ts';
 import { TaskState, type TopicOffset } from '../../streaming/task-state.ts';
@@ -169,7 +169,7 @@ export class LittleWorld {
       task.state.read(topic, recordOf(messageOf(next)), false);
     }
     const delta = task.state.takeDelta(this.topics.map(() => false));
-    await commitDelta(this.ground, partition, task.epoch, task.from, delta);
+    await commitDeltas(this.ground, [{ task: partition, epoch: task.epoch, from: task.from, delta }]);
     task.from = delta.offsets;
   }
 

@@ -26,10 +26,12 @@ describe('killed −9', () => {
     const pieces = 2 * STEPS.length;
     for (let i = 0; i < pieces; i++) {
       const from = Math.floor((lines.length * i) / pieces);
-      await world.publish(lines.slice(from, Math.floor((lines.length * (i + 1)) / pieces)));
+      const piece = lines.slice(from, Math.floor((lines.length * (i + 1)) / pieces));
       const step = STEPS[i % STEPS.length];
-      // The first commits, or one in the middle of catching up.
-      expect(await crashAt(world, step, i < STEPS.length ? 1 : 3)).toBe(`dying at: ${step}`);
+      // The first commit, or one in the middle.
+      if (i < STEPS.length) await world.publish(piece);
+      const died = i < STEPS.length ? crashAt(world, step) : crashAmid(world, step, piece);
+      expect(await died).toBe(`dying at: ${step}`);
     }
     await world.whence('stream', '--no-archive', '--until-caught-up');
     await expectServed(world.pool, await world.readLog());
@@ -45,7 +47,7 @@ describe('killed −9', () => {
     for (const [i, step] of steps.entries()) {
       const [from, to] = [i, i + 1].map((piece) => Math.floor((lines.length * piece) / (steps.length + 1)));
       await world.publish(lines.slice(from, to));
-      expect(await crashAt(world, step, 1)).toBe(`dying at: ${step}`);
+      expect(await crashAt(world, step)).toBe(`dying at: ${step}`);
     }
     await world.publish(lines.slice(Math.floor((lines.length * steps.length) / (steps.length + 1))));
     const storage = await openLocalStorage(world.dataDir);
@@ -164,12 +166,25 @@ test('through kills, freezes, processes that come and go, and both servers kille
   expect((await storm(stack, 1)).sort()).toEqual([...FAULTS].sort());
 });
 
-async function committedRecords(world: World, atLeast: number): Promise<void> {
-  for (;;) {
-    const { rows } = await world.pool.query<{ n: number }>(
-      'select coalesce(sum(consumed), 0)::int as n from whence.ledger',
-    );
-    if (rows[0].n >= atLeast) return;
-    await sleep(50);
+/** Sends some lines bit by bit, each when the one before was committed, to a layer that dies in its third commit. */
+async function crashAmid(world: World, step: Step, lines: string[]): Promise<string> {
+  let alive = true;
+  const died = crashAt(world, step, 3).finally(() => (alive = false));
+  for (let bit = 0; bit < 4; bit++) {
+    const before = await committed(world);
+    await world.publish(lines.slice((lines.length * bit) / 4, (lines.length * (bit + 1)) / 4));
+    while (alive && (await committed(world)) <= before) await sleep(50);
   }
+  return died;
+}
+
+async function committedRecords(world: World, atLeast: number): Promise<void> {
+  while ((await committed(world)) < atLeast) await sleep(50);
+}
+
+async function committed(world: World): Promise<number> {
+  const { rows } = await world.pool.query<{ n: number }>(
+    'select coalesce(sum(consumed), 0)::int as n from whence.ledger',
+  );
+  return rows[0].n;
 }

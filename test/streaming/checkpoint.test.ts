@@ -98,7 +98,7 @@ test('what killed processes left goes with the first checkpoint of the next; not
   const world = await World.create(stack, 'swept', 1);
   await world.publish(simulated(20, 1, 46).lines);
   for (const step of ['segment written', 'head written'] as const) {
-    expect(await crashAt(world, step, 1)).toBe(`dying at: ${step}`);
+    expect(await crashAt(world, step)).toBe(`dying at: ${step}`);
     await world.publish([line(step)]);
   }
   const storage = await openLocalStorage(world.dataDir);

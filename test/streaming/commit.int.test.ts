@@ -4,7 +4,7 @@ import { createDatabase, startTestStack, type TestStack } from '../../local/test
 import { registerPolicy } from '../../merge/register-policy.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts';
-import { commitAgain, commitDelta } from '../../streaming/commit.ts';
+import { commitAgain, commitDeltas } from '../../streaming/commit.ts';
 import { FencedError } from '../../streaming/errors.ts';
 import { takeTask } from '../../streaming/sql/take-task.ts';
 import { TaskState, type Delta } from '../../streaming/task-state.ts';
@@ -80,7 +80,7 @@ test('a log is the same rows, in small commits through the pipeline and in large
   ] as const) {
     let offsets = {};
     for (const delta of deltasOf(size)) {
-      await commitDelta(ground, 0, ground.epoch, offsets, delta);
+      await commitDeltas(ground, [{ task: 0, epoch: ground.epoch, from: offsets, delta }]);
       offsets = delta.offsets;
     }
   }
@@ -94,17 +94,17 @@ test('behind a closed fence nothing is written, whatever was sent with it, and c
   const former = ground.epoch;
   const { epoch } = await takeTask(ground.pool, 0, 0);
   const before = await written(ground);
-  await expect(commitDelta(ground, 0, former, {}, first)).rejects.toThrow(FencedError);
+  await expect(commitDeltas(ground, [{ task: 0, epoch: former, from: {}, delta: first }])).rejects.toThrow(FencedError);
   expect(await written(ground)).toEqual(before);
-  await commitDelta(ground, 0, epoch, {}, first);
+  await commitDeltas(ground, [{ task: 0, epoch, from: {}, delta: first }]);
   const after = await written(ground);
   // From elsewhere than where it is.
-  await expect(commitDelta(ground, 0, epoch, {}, second)).rejects.toThrow(FencedError);
+  await expect(commitDeltas(ground, [{ task: 0, epoch, from: {}, delta: second }])).rejects.toThrow(FencedError);
   expect(await written(ground)).toEqual(after);
   // The answer to an earlier try of it was lost.
-  await commitAgain(ground, 0, epoch, {}, first);
+  await commitAgain(ground, { task: 0, epoch, from: {}, delta: first });
   expect(await written(ground)).toEqual(after);
-  await commitDelta(ground, 0, epoch, first.offsets, second);
+  await commitDeltas(ground, [{ task: 0, epoch, from: first.offsets, delta: second }]);
   expect(await written(ground)).not.toEqual(after);
   await end(ground);
 });
@@ -116,7 +116,9 @@ test('plans that were made when tables were small read no table from end to end 
   const deltas = [...deltasOf(60)].filter(({ touched }) => touched.length > 0);
   let offsets = {};
   const commit = async (delta: Delta) => {
-    await commitDelta(ground, 0, ground.epoch, offsets, { ...delta, offsets: { ...delta.offsets } });
+    await commitDeltas(ground, [
+      { task: 0, epoch: ground.epoch, from: offsets, delta: { ...delta, offsets: { ...delta.offsets } } },
+    ]);
     offsets = delta.offsets;
   };
   const tables = ['speed_plays', 'key_discoveries', 'batch_plays'];

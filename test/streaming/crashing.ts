@@ -2,10 +2,11 @@
  * The speed layer in a process that kills itself (SIGKILL) at a step of a commit, a checkpoint or a recovery, to be
  * run as a child:
  *
+ *     crashing.ts STEP
  *     crashing.ts STEP NTH
  *     crashing.ts
  *
- * Without a step it goes on until SIGTERM.
+ * With a step alone it ends once it has caught up; otherwise it goes on until it dies, or until SIGTERM.
  * It says which step it dies at on standard output first, so that a test can assert that the kill hit.
  */
 
@@ -29,7 +30,7 @@ const pool = await openPool({
   // As `whence stream` has it: who is frozen inside a commit has locked its task.
   frozenAfterMs: 5_000,
 });
-let left = Number(nth);
+let left = Number(nth ?? 1);
 const layer = await startSpeedLayer({
   ...settings,
   brokers,
@@ -46,7 +47,7 @@ const layer = await startSpeedLayer({
     process.kill(process.pid, 'SIGKILL');
   },
 });
-if (step === undefined) {
+if (step === undefined || nth !== undefined) {
   process.once('SIGTERM', () => void layer.stop());
   await layer.done;
 } else {
