@@ -38,7 +38,7 @@ try {
   const sent = await send();
   const databaseUrl = await createDatabase(stack.postgres.databaseUrl);
   const begun = performance.now();
-  const child = spawn(process.execPath, ['--import', 'tsx', LAUNCHER, 'archive', '--until-caught-up'], {
+  const child = spawn(process.execPath, [LAUNCHER, 'archive', '--until-caught-up'], {
     env: {
       ...process.env,
       DATABASE_URL: databaseUrl,

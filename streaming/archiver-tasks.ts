@@ -104,8 +104,7 @@ export class ArchiveTaskSet {
     const fresh = names.filter((name) => !this.#tasks.has(name));
     for (const name of fresh) this.#ask(() => this.#consumer.pause([placeOf(name)]));
     this.#options.log.info({ partitions: assignment }, 'partitions assigned');
-    // Whoever is about to leave leaves them to those who stay.
-    if (!this.#stopping) void this.#take(fresh, this.#generation);
+    void this.#take(fresh, this.#generation);
   }
 
   /** Reads a batch into its task, as fast as files can be written and committed. */
@@ -216,8 +215,9 @@ export class ArchiveTaskSet {
   }
 
   async #take(names: readonly string[], generation: number): Promise<void> {
-    if (names.length === 0) return;
-    const current = (name: string) => this.#assigned.get(name) === generation;
+    // Whoever is about to leave leaves them to those who stay.
+    if (names.length === 0 || this.#stopping) return;
+    const current = (name: string) => !this.#stopping && this.#assigned.get(name) === generation;
     try {
       const bounds = await this.#bounds();
       for (const name of names.filter(current)) {

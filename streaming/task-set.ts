@@ -82,7 +82,7 @@ export class TaskSet {
     const fresh = [...numbers].filter((number) => !this.#tasks.has(number));
     fresh.forEach((number) => this.#pauseAll(number));
     this.#options.log.info({ partitions: [...numbers].sort((a, b) => a - b) }, 'partitions assigned');
-    if (!this.#leaving) void this.#take(fresh, this.#generation);
+    void this.#take(fresh, this.#generation);
   }
 
   /** Reads a batch into its task; what must wait is kept there, and no more of its topic is fetched meanwhile. */
@@ -186,8 +186,8 @@ export class TaskSet {
   }
 
   async #take(numbers: readonly number[], generation: number): Promise<void> {
-    if (numbers.length === 0) return;
-    const current = (number: number) => this.#assigned.get(number) === generation;
+    if (numbers.length === 0 || this.#leaving) return;
+    const current = (number: number) => !this.#leaving && this.#assigned.get(number) === generation;
     try {
       const bounds = await this.#bounds();
       for (const number of numbers) {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ROOT } from '../../platform/root.ts';
+import { RULES } from '../boundaries.ts';
 
 /** A package of its own, with the launcher of ours. */
 let root: string;
@@ -74,6 +75,73 @@ test('a folder that cannot be written is named', async () => {
   const { exitCode, stderr } = await start();
   expect(exitCode).toBe(1);
   expect(stderr).toContain(`could not be compiled into ${path.join(root, '.bundles')}`);
+});
+
+test('what changes while it is compiled is compiled again, never kept under the name of what it was', async () => {
+  const words = path.join(root, 'platform/words.ts');
+  // esbuild reads after the folder was made, and what was hashed before.
+  write(
+    'change.mjs',
+    `import fs from 'node:fs';
+     const { mkdirSync } = fs;
+     fs.mkdirSync = (...args) => {
+       fs.mkdirSync = mkdirSync;
+       fs.writeFileSync(${JSON.stringify(words)}, "export const words: string = 'other';");
+       return mkdirSync(...args);
+     };`,
+  );
+  const first = fs.readFileSync(words, 'utf8');
+  const { stdout } = await execa('node', ['--import', path.join(root, 'change.mjs'), path.join(root, 'cli/whence.js')]);
+  expect(stdout).toBe('other');
+  fs.writeFileSync(words, first);
+  expect((await start()).stdout).toBe('first');
+});
+
+test('what else lies in the checkout is none of it, and a folder of sources may be a link', async () => {
+  expect((await start()).stdout).toBe('first');
+  write('data/manifest.json', '{}');
+  write('notes/some.ts', 'this is no TypeScript');
+  expect((await start()).stdout).toBe('first');
+  expect(bundles()).toHaveLength(1);
+  fs.renameSync(path.join(root, 'platform'), path.join(root, 'elsewhere'));
+  fs.symlinkSync(path.join(root, 'elsewhere'), path.join(root, 'platform'));
+  expect((await start()).stdout).toBe('first');
+  write('elsewhere/words.ts', "export const words: string = 'other';\n");
+  expect((await start()).stdout).toBe('other');
+});
+
+test('all folders of sources are looked at', () => {
+  const launcher = fs.readFileSync(path.join(ROOT, 'cli/launch.js'), 'utf8');
+  const folders = Object.keys(RULES).filter(
+    (name) => !['test', 'bench'].includes(name) && fs.existsSync(path.join(ROOT, name)),
+  );
+  expect(folders.length).toBeGreaterThan(10);
+  expect(folders.filter((name) => !launcher.includes(`'${name}'`))).toEqual([]);
+});
+
+test('errors keep their names, by which they are known as ours', async () => {
+  await execa('node', [path.join(ROOT, 'cli/whence.js'), '--version']);
+  const folder = path.join(ROOT, '.bundles');
+  const [newest] = fs
+    .readdirSync(folder)
+    .filter((name) => !name.includes('.'))
+    .sort((a, b) => fs.statSync(path.join(folder, b)).mtimeMs - fs.statSync(path.join(folder, a)).mtimeMs);
+  const code = fs
+    .readdirSync(path.join(folder, newest), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => fs.readFileSync(path.join(folder, newest, name), 'utf8'))
+    .join('');
+  const classes = [...code.matchAll(/(\w+) = class(?: (\w+))? extends \w*Error\b/g)];
+  expect(classes.length).toBeGreaterThan(20);
+  // esbuild gives another name to a class that names itself, or whose name is taken.
+  expect(classes.filter(([, variable, own]) => own !== undefined || /\d$/.test(variable))).toEqual([]);
+});
+
+test('what a compile that was killed has left is removed', async () => {
+  write('.bundles/0123456789abcdef.left/main.js', '');
+  fs.utimesSync(path.join(root, '.bundles/0123456789abcdef.left'), 1_000, 1_000);
+  expect((await start()).stdout).toBe('first');
+  expect(bundles()).toHaveLength(1);
 });
 
 test('an error tells the line of the source, not of what was made of it', async () => {
