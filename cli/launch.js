@@ -14,9 +14,9 @@ const BUNDLES = path.join(ROOT, '.bundles');
 const ENTRIES = ['cli/main.ts', 'worker/build-bundle.ts'];
 /** All that an entry can reach of ours; whatever else lies in the checkout (data, say) is none of it. */
 const FOLDERS = [
-  ...['activities', 'archive', 'attribution', 'batch', 'cli', 'local', 'merge', 'migrations', 'observe', 'platform'],
-  ...['send', 'simulator', 'streaming', 'worker', 'workflows'],
-];
+  ['activities', 'archive', 'attribution', 'batch', 'cli', 'local', 'merge', 'migrations', 'observe', 'platform'],
+  ['send', 'simulator', 'streaming', 'worker', 'workflows'],
+].flat();
 const FILES = ['package.json', 'package-lock.json'];
 /** What others may still run is kept for so long, and what a compile that was killed left, for an hour. */
 const KEPT_MS = 30 * 86_400_000;

@@ -1,11 +1,15 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { isPassing } from '../platform/passing.ts';
-import { commitAgain, commitDeltas, type CommitPools, type OnStep } from './commit.ts';
+import { commitAgain, commitDeltas, type CommitPools, isLocked, type OnStep } from './commit.ts';
 import { errorOf } from './errors.ts';
 import type { Commit } from './sql/advance-task.ts';
 
 /** Making a delta of what was read while catching up takes up to a second: so long is enough before others have the thread. */
 const PREPARE_MS = 20;
+/** A commit that takes longer (it waits for a lock, or Postgres is slow) holds up no other turn. */
+const SLOW_MS = 100;
+/** With more plays than this a commit goes by itself: what it costs is its rows then, and several connections share the work. */
+const FEW_PLAYS = 64;
 
 /** Who waits for a turn. */
 interface Waiting {
@@ -18,19 +22,25 @@ interface Waiting {
 /** Who has come to a turn. */
 interface Due extends Waiting {
   commit: Commit;
+  keys: ReadonlySet<string>;
 }
 
 /**
- * The commits of a process's tasks, one transaction at a time: what is due while one is under way goes together in the next. A commit
- * costs Postgres and us about the same whether it is of one task or of six.
+ * The commits of a process's tasks, in turns: what is due while a small one is under way goes together in the next, in one transaction.
+ * A small commit costs Postgres and us about the same whether it is of one task or of six.
  *
- * Commits that are copied are large, and go by themselves beside the others.
+ * Commits of many plays go by themselves beside the turns. No two commits of one process that have a key in common (a producer has
+ * spread a profile over partitions) are under way at once.
  */
 export class CommitTurns {
   readonly #pools: CommitPools;
   readonly #onStep?: OnStep;
-  readonly #waiting: Waiting[] = [];
+  #waiting: Waiting[] = [];
   #going = false;
+  /** What is being committed, and the keys of each. */
+  readonly #underWay = new Map<Promise<void>, ReadonlySet<string>>();
+  /** Tasks that failed together with others, though it passes: until one gets on again, it is tried by itself. */
+  readonly #failed = new Set<number>();
 
   constructor(pools: CommitPools, onStep?: OnStep) {
     this.#pools = pools;
@@ -40,7 +50,8 @@ export class CommitTurns {
   /**
    * Commits when it is its turn.
    *
-   * @param prepare asked when the turn comes, and not before; the same task must not wait twice
+   * @param prepare asked when the turn comes, and perhaps again before it is committed: it gives the same then. A task must not wait
+   *   twice at once
    * @returns what was committed
    * @throws FencedError where another process has the task, what `prepare` throws, and what passes by itself: then it is to be tried again
    */
@@ -55,15 +66,40 @@ export class CommitTurns {
 
   async #goOn(): Promise<void> {
     this.#going = true;
-    while (this.#waiting.length > 0) {
-      // Whoever is due in the same moment comes along.
-      await setImmediate();
-      const due = this.#nextDue();
-      const isCopied = ({ commit }: Due) => commit.delta.plays.copy !== null;
-      for (const one of due.filter(isCopied)) void this.#alone(one);
-      for (const group of apart(due.filter((one) => !isCopied(one)))) await this.#together(group);
+    try {
+      while (this.#waiting.length > 0) {
+        // Whoever is due in the same moment comes along.
+        await setImmediate();
+        await this.#turn();
+      }
+    } finally {
+      this.#going = false;
     }
-    this.#going = false;
+  }
+
+  /** Begins what can be, and waits until the next turn may come. */
+  async #turn(): Promise<void> {
+    const together: Due[] = [];
+    const heldBack: Due[] = [];
+    for (const due of this.#nextDue()) {
+      const isTaken = [...this.#underWay.values(), ...together.map(({ keys }) => keys)].some((keys) =>
+        meet(keys, due.keys),
+      );
+      if (isTaken) heldBack.push(due);
+      else if (this.#goesAlone(due.commit)) void this.#begin([due], this.#alone(due));
+      else together.push(due);
+    }
+    this.#waiting = [...heldBack, ...this.#waiting];
+    if (together.length > 0) {
+      const group = this.#begin(together, this.#together(together));
+      await Promise.race([group, sleep(SLOW_MS, undefined, { ref: false })]);
+    } else if (heldBack.length > 0) {
+      await Promise.race(this.#underWay.keys());
+    }
+  }
+
+  #goesAlone({ task, delta: { plays } }: Commit): boolean {
+    return plays.ids.length > FEW_PLAYS || this.#failed.has(task);
   }
 
   /** Those whose turn it is, in the order of their tasks, as far as they still want to commit. */
@@ -73,12 +109,19 @@ export class CommitTurns {
     while (this.#waiting.length > 0 && performance.now() - begun < PREPARE_MS) {
       const [one] = this.#waiting.splice(0, 1);
       try {
-        due.push({ ...one, commit: one.prepare() });
+        const commit = one.prepare();
+        due.push({ ...one, commit, keys: keysOf(commit) });
       } catch (error) {
         one.reject(error);
       }
     }
     return due.sort((a, b) => a.commit.task - b.commit.task);
+  }
+
+  #begin(members: readonly Due[], work: Promise<void>): Promise<void> {
+    const ended = work.finally(() => this.#underWay.delete(ended));
+    this.#underWay.set(ended, new Set(members.flatMap(({ keys }) => [...keys])));
+    return ended;
   }
 
   async #together(group: readonly Due[]): Promise<void> {
@@ -91,33 +134,38 @@ export class CommitTurns {
       );
       for (const { resolve } of group) resolve();
     } catch (error) {
-      if (isPassing(errorOf(error))) {
-        for (const { reject } of group) reject(error);
+      if (isPassing(errorOf(error)) && !isLocked(error)) {
+        for (const { commit, reject } of group) {
+          this.#failed.add(commit.task);
+          reject(error);
+        }
         return;
       }
-      // One of them cannot be committed: the others can.
+      // One of them cannot be committed, or waits for a lock: the others can.
       await Promise.all(group.map((one) => this.#alone(one)));
     }
     return undefined;
   }
 
+  /** Never fails: whoever waits is told. */
   async #alone({ commit, resolve, reject }: Due): Promise<void> {
-    await commitAgain(this.#pools, commit, this.#onStep).then(resolve, reject);
+    try {
+      await commitAgain(this.#pools, commit, this.#onStep);
+      this.#failed.delete(commit.task);
+      resolve();
+    } catch (error) {
+      if (!isPassing(errorOf(error))) this.#failed.delete(commit.task);
+      reject(error);
+    }
   }
 }
 
-/** Groups in which no key is of two tasks: a producer may have spread a profile over partitions. */
-function apart(due: readonly Due[]): Due[][] {
-  const groups: { members: Due[]; keys: Set<string> }[] = [];
-  for (const one of due) {
-    const keys = one.commit.delta.touched.map((key) => JSON.stringify([key.profile_id, key.work_id]));
-    const group = groups.find((other) => !keys.some((key) => other.keys.has(key)));
-    if (group === undefined) {
-      groups.push({ members: [one], keys: new Set(keys) });
-    } else {
-      group.members.push(one);
-      for (const key of keys) group.keys.add(key);
-    }
-  }
-  return groups.map(({ members }) => members);
+function keysOf({ delta }: Commit): ReadonlySet<string> {
+  return new Set(delta.touched.map((key) => `${key.profile_id}\0${key.work_id}`));
+}
+
+function meet(some: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
+  const [few, many] = some.size < others.size ? [some, others] : [others, some];
+  for (const key of few) if (many.has(key)) return true;
+  return false;
 }

@@ -3,7 +3,7 @@ import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetOf } from '../merge/keys.ts';
 import { shareMerge } from '../merge/locks.ts';
 import { noteKeys } from '../merge/noting.ts';
-import type { Pool } from '../platform/postgres.ts';
+import { type Pool, prepared } from '../platform/postgres.ts';
 import { withStatements } from '../platform/statements.ts';
 import { FencedError } from './errors.ts';
 import { advanceTasks, isFenced, wasCommitted, type Commit } from './sql/advance-task.ts';
@@ -23,6 +23,9 @@ export interface CommitPools {
   pipeline: Pool;
 }
 
+/** A lock that one of several tasks waits for is not to hold up the others for long. */
+const WAIT_NOT_LONG = prepared("set local lock_timeout = '1s'", []);
+
 /**
  * Commits what some tasks read: plays, discoveries, rollup, ledger, dead letters and offsets, all or nothing, and only while each
  * task is of its epoch and at the offsets `from`.
@@ -33,7 +36,7 @@ export interface CommitPools {
  * Locks are taken in one order everywhere: first the tasks' rows, by number, then the merge (shared), then rows of their own keys.
  *
  * @param commits in the order of their tasks, which have no key in common; of one alone where its plays are copied
- * @throws FencedError where another process has the task, and what Postgres says where it has one of several; then nothing was written
+ * @throws FencedError where another process has the task, `isLocked` where one of several waits for a lock for long, and what Postgres says where it has one of several; then nothing was written
  */
 export async function commitDeltas(
   { pool, pipeline }: CommitPools,
@@ -50,6 +53,7 @@ export async function commitDeltas(
         await statements.answered();
         await onStep(name);
       };
+      if (commits.length > 1) void statements.send(statements.query(WAIT_NOT_LONG));
       await step('begun');
       void statements.send(advanceTasks(statements, commits));
       await step('fenced');
@@ -81,6 +85,11 @@ export async function commitDeltas(
     throw new FencedError(commits[0].task, commits[0].epoch);
   }
   await onStep?.('committed');
+}
+
+/** Whether a commit waited too long for a lock. */
+export function isLocked(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === '55P03';
 }
 
 /**

@@ -54,7 +54,7 @@ export interface TaskOptions extends CommitPools {
 /** What a commit was, for whoever counts. */
 export interface TaskCommit {
   delta: Delta;
-  /** Of the transaction, and of the tries before it. */
+  /** From when its delta was taken: of the transaction, shared with other tasks perhaps, and of the tries before it. */
   tookMs: number;
   /** How long a sample of its records took from producer to here: the first of each stride, milliseconds. */
   ages: number[];
@@ -298,6 +298,8 @@ export class Task {
   #prepare(settle: boolean): PreparedCommit {
     const { reading } = this;
     const begun = Date.now();
+    // Whoever waits for a turn does not commit yet.
+    this.#commitBegunAt = begun;
     const stamps = reading.takeStamps();
     const from = this.#committed;
     const taken = this.#state.takeDelta(settle ? reading.atEnds() : reading.quiet());

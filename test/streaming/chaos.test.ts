@@ -168,12 +168,12 @@ test('through kills, freezes, processes that come and go, and both servers kille
 
 /** Sends some lines bit by bit, each when the one before was committed, to a layer that dies in its third commit. */
 async function crashAmid(world: World, step: Step, lines: string[]): Promise<string> {
-  let alive = true;
-  const died = crashAt(world, step, 3).finally(() => (alive = false));
+  const child = { alive: true };
+  const died = crashAt(world, step, 3).finally(() => (child.alive = false));
   for (let bit = 0; bit < 4; bit++) {
     const before = await committed(world);
     await world.publish(lines.slice((lines.length * bit) / 4, (lines.length * (bit + 1)) / 4));
-    while (alive && (await committed(world)) <= before) await sleep(50);
+    while (child.alive && (await committed(world)) <= before) await sleep(50);
   }
   return died;
 }

@@ -100,6 +100,22 @@ class Ground {
   }
 }
 
+/** Holds the first commit that reaches a step, until it is released. */
+function holdAt(step: CommitStep) {
+  let release = () => {};
+  let reach = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const reached = new Promise<void>((resolve) => (reach = resolve));
+  let first = true;
+  const onStep: OnStep = async (at) => {
+    if (at !== step || !first) return;
+    first = false;
+    reach();
+    await held;
+  };
+  return { onStep, reached, release };
+}
+
 const played = (profile_id: string, id = profile_id, event_time = 1_790_000_000_000) =>
   playback({ profile_id, event_id: id, playback_id: id, event_time });
 
@@ -180,24 +196,110 @@ test('tasks that have a key in common commit one after the other, and keep their
 });
 
 test('many plays are copied beside the turns, which go on', async () => {
-  let release = () => {};
-  const held = new Promise<void>((resolve) => (release = resolve));
-  let first = true;
-  const ground = await Ground.open(async (step) => {
-    if (step !== 'begun' || !first) return;
-    first = false;
-    await held;
-  });
+  const hold = holdAt('begun');
+  const ground = await Ground.open(hold.onStep);
   const many = ground.commit(
     3,
     Array.from({ length: 600 }, (_, i) => played(`many ${i}`)),
   );
+  await hold.reached;
   await ground.commit(0, [played('p0')]);
   expect(await ground.plays()).toEqual(['p0 of 0']);
-  release();
+  hold.release();
   await many;
   expect(await ground.plays()).toHaveLength(601);
   expect(await ground.consumed()).toEqual({ 0: 1, 3: 600 });
+  await ground.end();
+});
+
+test('one that keeps failing in a way that passes holds back no other', async () => {
+  const ground = await Ground.open();
+  // A table of the server's that is out of room for one of them.
+  await ground.pool.query(`
+    create function no_room() returns trigger language plpgsql as $$ begin
+      if new.profile_id = 'p1' then raise exception 'no room' using errcode = '53100'; end if;
+      return new;
+    end $$`);
+  await ground.pool.query(
+    'create trigger no_room before insert on whence.speed_plays for each row execute function no_room()',
+  );
+  const prepared = [0, 1].map((task) => ground.prepare(task, [played(`p${task}`)]));
+  const first = await Promise.allSettled(prepared.map((prepare) => ground.turns.commit(prepare)));
+  expect(first.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  const again = await Promise.allSettled(prepared.map((prepare) => ground.turns.commit(prepare)));
+  expect(again.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  await ground.pool.query('drop trigger no_room on whence.speed_plays');
+  await ground.turns.commit(prepared[1]);
+  expect(await ground.plays()).toEqual(['p0 of 0', 'p1 of 1']);
+  await ground.end();
+});
+
+test('one that waits for a lock holds up those of its turn for a moment, and no other turn', async () => {
+  const ground = await Ground.open();
+  const holder = await ground.pool.connect();
+  await holder.query('begin');
+  await holder.query('select from whence.speed_tasks where task = 1 for update');
+  const waiting = ground.commit(1, [played('p1')]);
+  await ground.commit(0, [played('p0')]);
+  await ground.commit(2, [played('p2')]);
+  expect(await ground.plays()).toEqual(['p0 of 0', 'p2 of 2']);
+  await holder.query('rollback');
+  holder.release();
+  await waiting;
+  expect(await ground.plays()).toHaveLength(3);
+  await ground.end();
+});
+
+test('a key that is being committed by one task is not committed by another: its one discovery is the earliest', async () => {
+  const hold = holdAt('settled');
+  const ground = await Ground.open(hold.onStep);
+  const start = 1_790_000_000_000;
+  const watched = (id: string, from: number) => [
+    played('shared', `${id}1`, from),
+    playback({
+      profile_id: 'shared',
+      playback_id: `${id}1`,
+      event_id: `${id}2`,
+      action: 'stop',
+      event_time: from + 600_000,
+    }),
+  ];
+  const others = Array.from({ length: 600 }, (_, i) => played(`many ${i}`));
+  const large = ground.commit(3, [...others, ...watched('b', start + 7_200_000)]);
+  await hold.reached;
+  await ground.commit(0, [played('p0')]);
+  const small = ground.commit(1, watched('a', start));
+  await ground.commit(2, [played('p2')]);
+  hold.release();
+  await Promise.all([large, small]);
+  const { rows } = await ground.pool.query(
+    "select playback_id, is_discovery from whence.plays where profile_id = 'shared' order by started_at",
+  );
+  expect(rows).toEqual([
+    { playback_id: 'a1', is_discovery: true },
+    { playback_id: 'b1', is_discovery: false },
+  ]);
+  const { rows: daily } = await ground.pool.query(
+    'select sum(plays)::int as plays, sum(discoveries)::int as discoveries from whence.daily_discovery',
+  );
+  expect(daily).toEqual([{ plays: 604, discoveries: 1 }]);
+  await ground.end();
+});
+
+test('a day whose plays moved elsewhere under another task is no day with plays', async () => {
+  const ground = await Ground.open();
+  const day = Date.UTC(2026, 8, 22);
+  // Together: the shares of both stand under the first of them.
+  await Promise.all([
+    ground.commit(0, [played('p0', 'p0', day - 86_400_000)]),
+    ground.commit(1, [played('p1', 'p1', day + 1_000)]),
+  ]);
+  // It began on the day before.
+  await ground.commit(1, [playback({ ...played('p1', 'p1 earlier', day - 1_000), playback_id: 'p1' })]);
+  const { rows } = await ground.pool.query<{ day: string; plays: number }>(
+    'select day::text, plays::int from whence.days order by 1',
+  );
+  expect(rows).toEqual([{ day: '2026-09-21', plays: 2 }]);
   await ground.end();
 });
 
