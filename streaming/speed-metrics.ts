@@ -51,7 +51,7 @@ export class SpeedMetrics {
     });
     this.#commitSeconds = new Histogram({
       name: 'whence_commit_seconds',
-      help: 'How long a commit to Postgres took, its tries included',
+      help: 'How long the commit of a task to Postgres took, its tries included; of those that commit together each counts',
       buckets: SECONDS,
       registers,
     });
