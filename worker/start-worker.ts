@@ -1,6 +1,7 @@
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import { createActivities, type ActivitySteps } from '../activities/activities.ts';
 import type { BatchDeps } from '../batch/advance.ts';
+import { codeVersion } from '../batch/datasets/code-version.ts';
 import type { Health } from '../platform/health.ts';
 import { provideSearchAttributes } from '../platform/search-attributes.ts';
 import { connectWorkerTransport, type TemporalOptions } from '../platform/temporal.ts';
@@ -36,6 +37,8 @@ const SHUTDOWN_FORCE = '20s';
  * @throws TemporalUnavailableError
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  // Datasets name the code that wrote them: what it is now, whatever an update in place makes of the sources later.
+  await codeVersion();
   const { deps } = options;
   const connection = await connectWorkerTransport(options.temporal);
   try {
