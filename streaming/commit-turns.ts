@@ -35,6 +35,7 @@ interface Due extends Waiting {
 export class CommitTurns {
   readonly #pools: CommitPools;
   readonly #onStep?: OnStep;
+  readonly #prepareMs: number;
   #waiting: Waiting[] = [];
   #going = false;
   /** What is being committed, and the keys of each. */
@@ -42,9 +43,11 @@ export class CommitTurns {
   /** Tasks that failed together with others, though it passes: until one gets on again, it is tried by itself. */
   readonly #failed = new Set<number>();
 
-  constructor(pools: CommitPools, onStep?: OnStep) {
+  /** @param prepareMs after so long the next ones wait for another turn */
+  constructor(pools: CommitPools, onStep?: OnStep, prepareMs = PREPARE_MS) {
     this.#pools = pools;
     this.#onStep = onStep;
+    this.#prepareMs = prepareMs;
   }
 
   /**
@@ -106,7 +109,7 @@ export class CommitTurns {
   #nextDue(): Due[] {
     const due: Due[] = [];
     const begun = performance.now();
-    while (this.#waiting.length > 0 && performance.now() - begun < PREPARE_MS) {
+    while (this.#waiting.length > 0 && performance.now() - begun < this.#prepareMs) {
       const [one] = this.#waiting.splice(0, 1);
       try {
         const commit = one.prepare();

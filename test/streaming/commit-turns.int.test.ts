@@ -37,7 +37,8 @@ class Ground {
       this.steps.push(step as CommitStep);
       await onStep?.(step);
     };
-    this.turns = new CommitTurns({ pool, pipeline: this.#pipeline }, note);
+    // Who is in a turn must not depend on how fast this machine is.
+    this.turns = new CommitTurns({ pool, pipeline: this.#pipeline }, note, Infinity);
   }
 
   static async open(onStep?: OnStep): Promise<Ground> {
