@@ -16,6 +16,11 @@ const FILES = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE']);
 const NO_SPACE = /no space left on device/i;
 const NODE_POSTGRES = /connection terminated|timeout exceeded when trying to connect|connection error|not queryable/i;
 
+/** Whether an error is Postgres's, of this SQLSTATE. */
+export function hasSqlState(error: unknown, state: string): boolean {
+  return (error as { code?: unknown } | null)?.code === state;
+}
+
 /**
  * Whether a failure to use Postgres is expected to pass by itself: the server is away, restarting or out of room, or asks
  * to run the transaction again. Everything else (a constraint, a syntax error) would fail the same way for ever.

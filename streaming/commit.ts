@@ -3,6 +3,7 @@ import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetOf } from '../merge/keys.ts';
 import { shareMerge } from '../merge/locks.ts';
 import { noteKeys } from '../merge/noting.ts';
+import { hasSqlState } from '../platform/passing.ts';
 import { type Pool, prepared } from '../platform/postgres.ts';
 import { withStatements } from '../platform/statements.ts';
 import { FencedError } from './errors.ts';
@@ -36,7 +37,8 @@ const WAIT_NOT_LONG = prepared("set local lock_timeout = '1s'", []);
  * Locks are taken in one order everywhere: first the tasks' rows, by number, then the merge (shared), then rows of their own keys.
  *
  * @param commits in the order of their tasks, which have no key in common; of one alone where its plays are copied
- * @throws FencedError where another process has the task, `isLocked` where one of several waits for a lock for long, and what Postgres says where it has one of several; then nothing was written
+ * @throws FencedError where another process has the task; of several, what Postgres says where it has one of them, or where one
+ *   waits long for a lock (`isLocked`). Then nothing was written
  */
 export async function commitDeltas(
   { pool, pipeline }: CommitPools,
@@ -59,11 +61,10 @@ export async function commitDeltas(
       await step('fenced');
       if (touching.length > 0) {
         const keys = keySetOf(touching.flatMap(({ delta }) => delta.touched));
-        const plays = touching.map(({ task, delta: { touched, plays } }) => ({ task, touched, plays }));
         void statements.send(shareMerge(statements));
         void statements.send(noteKeys(statements, keys));
         const before = statements.send(dailyShares(statements, keys));
-        const written = statements.send(writePlays(statements, plays, keys));
+        const written = statements.send(writePlays(statements, touching, keys));
         // A copy is no statement: what follows waits for it.
         if (copied) await written;
         await step('plays written');
@@ -89,7 +90,7 @@ export async function commitDeltas(
 
 /** Whether a commit waited too long for a lock. */
 export function isLocked(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === '55P03';
+  return hasSqlState(error, '55P03');
 }
 
 /**

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import type { Health } from '../platform/health.ts';
 import { KAFKA_PART } from '../platform/kafka.ts';
+import type { CommitPools } from './commit.ts';
 import { CommitTurns } from './commit-turns.ts';
 import { errorOf, isOurs, isServerAway, FencedError, RecordsLostError, TopicRecreatedError } from './errors.ts';
 import type { SpeedMetrics } from './speed-metrics.ts';
@@ -20,13 +21,11 @@ const RELIEF_MS = 500;
 /** Back-pressure keeps the membership alive for this long without a commit; then others may try. */
 const STUCK_AFTER_MS = 60_000;
 
-type TaskSetOptions = Pick<
-  TaskOptions,
-  'policy' | 'pool' | 'pipeline' | 'log' | 'outage' | 'onStep' | 'checkpoints' | 'stalledAfterMs'
-> & {
-  acceptDataLoss?: boolean;
-  metrics?: SpeedMetrics;
-};
+type TaskSetOptions = Pick<TaskOptions, 'policy' | 'log' | 'outage' | 'onStep' | 'checkpoints' | 'stalledAfterMs'> &
+  CommitPools & {
+    acceptDataLoss?: boolean;
+    metrics?: SpeedMetrics;
+  };
 type FetchBounds = () => Promise<ReadonlyMap<string, readonly LogBounds[]>>;
 
 /** The tasks of this process, and what the consumer does with each of their topics. */
@@ -197,7 +196,6 @@ export class TaskSet {
           topics: this.#topics,
           policy: this.#options.policy,
           pool: this.#options.pool,
-          pipeline: this.#options.pipeline,
           log: this.#options.log,
           outage: this.#options.outage,
           turns: this.#turns,

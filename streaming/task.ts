@@ -4,16 +4,17 @@ import { spell, STALLED_AFTER_MS } from '../platform/health.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Outage, waitOut } from '../platform/outage.ts';
 import { isPassing } from '../platform/passing.ts';
-import type { CommitPools, OnStep } from './commit.ts';
+import type { Pool } from '../platform/postgres.ts';
+import type { OnStep } from './commit.ts';
 import type { CommitTurns } from './commit-turns.ts';
 import { Checkpoints, type CheckpointOptions } from './checkpoints.ts';
 import { errorOf, FencedError } from './errors.ts';
 import { findBeginning } from './find-beginning.ts';
-import type { Commit } from './sql/advance-task.ts';
+import type { Commit, Offsets } from './sql/advance-task.ts';
 import { takeTask, type TakenTask } from './sql/take-task.ts';
 import { Alarm, lingerOf } from './linger.ts';
 import { Reading } from './reading.ts';
-import { finiteOrNull, TaskState, type Delta, type StateCut, type TopicOffset } from './task-state.ts';
+import { finiteOrNull, TaskState, type Delta, type StateCut } from './task-state.ts';
 import type { TaskView } from './task-health.ts';
 import type { LogBounds } from './topics.ts';
 
@@ -26,7 +27,8 @@ const MOST_PENDING_BYTES = 16 * 1024 * 1024;
 /** Whoever stops writes a checkpoint where at least so many records were read since the last. */
 const WORTH_A_CHECKPOINT = 50_000;
 
-export interface TaskOptions extends CommitPools {
+export interface TaskOptions {
+  pool: Pool;
   /** The partition number. */
   number: number;
   topics: readonly string[];
@@ -70,8 +72,6 @@ interface PreparedCommit extends Commit {
   /** What a checkpoint is made of once it is committed. */
   cut: StateCut | null;
 }
-
-type Offsets = Record<string, TopicOffset>;
 
 /**
  * One partition number over all topics: what is read into its state, and what changed is committed. It is taken from whoever

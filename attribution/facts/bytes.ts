@@ -18,13 +18,12 @@ const FAR = 2 ** 52;
 
 /** Value of a lower-case hexadecimal digit by its byte, 255 of anything else. */
 const HEX = new Uint8Array(256).fill(255);
-for (let digit = 0; digit < 16; digit++) HEX[digit.toString(16).charCodeAt(0)] = digit;
+/** The other way round. */
+const DIGITS = encoder.encode('0123456789abcdef');
+DIGITS.forEach((byte, digit) => (HEX[byte] = digit));
 /** A number and its bytes, in this machine's order: records never leave it. */
 const FLOAT = new Float64Array(1);
 const FLOAT_BYTES = new Uint8Array(FLOAT.buffer);
-/** The other way round. */
-const DIGITS = new Uint8Array(16);
-for (let byte = 0; byte < 256; byte++) if (HEX[byte] < 16) DIGITS[HEX[byte]] = byte;
 const DASH = 0x2d;
 
 export class ByteWriter {

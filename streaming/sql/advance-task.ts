@@ -1,3 +1,4 @@
+import { hasSqlState } from '../../platform/passing.ts';
 import { prepared, type Queryable } from '../../platform/postgres.ts';
 import type { StatementRunner } from '../../platform/statements.ts';
 import type { Delta, TopicOffset } from '../task-state.ts';
@@ -39,7 +40,7 @@ export async function advanceTasks(database: StatementRunner, commits: readonly 
 }
 
 export function isFenced(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === CLOSED;
+  return hasSqlState(error, CLOSED);
 }
 
 /** Whether a commit whose answer was lost has happened all the same. */

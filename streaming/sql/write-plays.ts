@@ -3,14 +3,13 @@ import { arrayText } from '../../platform/array-text.ts';
 import { copyPieces } from '../../platform/copy-rows.ts';
 import { prepared } from '../../platform/postgres.ts';
 import type { Statements } from '../../platform/statements.ts';
-import { SPEED_PLAY_COLUMNS, type PlaysToWrite, type SpeedPlayRow } from '../plays-to-write.ts';
-import type { TouchedKey } from '../task-state.ts';
+import { SPEED_PLAY_COLUMNS, type SpeedPlayRow } from '../plays-to-write.ts';
+import type { Delta } from '../task-state.ts';
 
-/** What a task writes: the keys that it touched, and all their plays that may have changed. */
-export interface TaskPlays {
+/** Of a commit: the keys that its task touched, and all their plays that may have changed. */
+interface TaskPlays {
   task: number;
-  touched: readonly TouchedKey[];
-  plays: PlaysToWrite;
+  delta: Pick<Delta, 'touched' | 'plays'>;
 }
 
 /**
@@ -18,13 +17,13 @@ export interface TaskPlays {
  * is no longer derived (a play that became one with another, or starts earlier now) goes. In a transaction.
  * A producer that spreads a profile over partitions gives two tasks a part of its plays each; neither deletes the other's.
  *
- * @param some of several tasks that have no key in common; of one alone where its plays are copied
+ * @param commits of several tasks that have no key in common; of one alone where its plays are copied
  * @param keys all that are touched
  */
 export async function writePlays(
   statements: Statements,
-  some: readonly TaskPlays[],
-  keys = keySetOf(some.flatMap(({ touched }) => touched)),
+  commits: readonly TaskPlays[],
+  keys = keySetOf(commits.flatMap(({ delta }) => delta.touched)),
 ): Promise<void> {
   const deleted = statements.query(
     prepared(
@@ -43,14 +42,14 @@ export async function writePlays(
      ))`,
       [
         ...keys.parameters,
-        arrayText(some.flatMap(({ touched }) => touched.map((key) => key.affected_from))),
-        arrayText(some.flatMap(({ task, touched }) => touched.map(() => task))),
-        arrayText(some.flatMap(({ plays }) => plays.ids)),
+        arrayText(commits.flatMap(({ delta }) => delta.touched.map((key) => key.affected_from))),
+        arrayText(commits.flatMap(({ task, delta }) => delta.touched.map(() => task))),
+        arrayText(commits.flatMap(({ delta }) => delta.plays.ids)),
       ],
     ),
   );
-  const copy = some[0]?.plays.copy;
-  const rows = some.flatMap(({ plays }) => plays.rows);
+  const copy = commits[0]?.delta.plays.copy;
+  const rows = commits.flatMap(({ delta }) => delta.plays.rows);
   if (copy) {
     // Which a connection in a pipeline cannot do.
     await deleted;

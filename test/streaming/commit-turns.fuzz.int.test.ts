@@ -8,7 +8,7 @@ import { registerPolicy } from '../../merge/register-policy.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Outage } from '../../platform/outage.ts';
 import { openPool, pipelineBeside, type Pool } from '../../platform/postgres.ts';
-import type { OnStep } from '../../streaming/commit.ts';
+import type { CommitPools, OnStep } from '../../streaming/commit.ts';
 import { CommitTurns } from '../../streaming/commit-turns.ts';
 import { FencedError } from '../../streaming/errors.ts';
 import { Task, type TaskOptions } from '../../streaming/task.ts';
@@ -43,7 +43,7 @@ class Storm {
   readonly #random: () => number;
   readonly #storage = memoryStorage().storage;
   readonly #watcher: Pool;
-  readonly #processes: Pick<TaskOptions, 'pool' | 'pipeline' | 'turns' | 'outage'>[] = [];
+  readonly #processes: (Pick<TaskOptions, 'turns' | 'outage'> & CommitPools)[] = [];
   readonly #zombies: Task[] = [];
   #failure: Error | null = null;
 

@@ -68,19 +68,23 @@ test('plays are written the same whether they are many at once or few at a time,
   const [few, many] = [await emptyDatabase(), await emptyDatabase()];
   for (let at = 0; at < plays.length; at += 100) {
     await withStatements(few.pipeline, (statements) =>
-      writePlays(statements, [{ task: 0, touched: [], plays: toWrite(plays.slice(at, at + 100)) }]),
+      writePlays(statements, [{ task: 0, delta: { touched: [], plays: toWrite(plays.slice(at, at + 100)) } }]),
     );
   }
   for (let times = 0; times < 2; times++) {
-    await withStatements(many, (statements) => writePlays(statements, [{ task: 0, touched, plays: toWrite(plays) }]));
+    await withStatements(many, (statements) =>
+      writePlays(statements, [{ task: 0, delta: { touched, plays: toWrite(plays) } }]),
+    );
     expect(await held(many)).toEqual(await held(few));
   }
   expect(await held(few)).toHaveLength(plays.length);
   const changed = plays.map((play) => ({ ...play, title_id: `${play.title_id}!` }));
-  await withStatements(many, (statements) => writePlays(statements, [{ task: 0, touched, plays: toWrite(changed) }]));
+  await withStatements(many, (statements) =>
+    writePlays(statements, [{ task: 0, delta: { touched, plays: toWrite(changed) } }]),
+  );
   for (const play of changed)
     await withStatements(few.pipeline, (statements) =>
-      writePlays(statements, [{ task: 0, touched: [], plays: toWrite([play]) }]),
+      writePlays(statements, [{ task: 0, delta: { touched: [], plays: toWrite([play]) } }]),
     );
   expect(await held(many)).toEqual(await held(few));
   await Promise.all([few, many].flatMap((pool) => [pool.end(), pool.pipeline.end()]));
