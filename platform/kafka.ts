@@ -11,6 +11,7 @@ import kafkajs, {
 import pRetry from 'p-retry';
 import { registerCodecs } from './kafka-codecs.ts';
 import { installBatchDecoder } from './kafka-batch-decoder.ts';
+import { installRequestQueue } from './kafka-request-queue.ts';
 import { wholeResponses } from './kafka-socket.ts';
 import type { Logger } from './log.ts';
 import type { Outage } from './outage.ts';
@@ -48,6 +49,7 @@ export class KafkaUnavailableError extends Error {
 export function createKafka(options: KafkaOptions): Kafka {
   registerCodecs();
   installBatchDecoder();
+  installRequestQueue();
   return new kafkajs.Kafka({
     brokers: [...options.brokers],
     clientId: options.clientId,
