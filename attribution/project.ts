@@ -217,6 +217,7 @@ const cursor = new JsonCursor();
 export function projectRecord(value: RecordBytes, stampedAt: number, into: EventFields): boolean {
   cursor.open(value.bytes, value.view, value.begin, value.end);
   into.bytes = value.bytes;
+  into.view = value.view;
   const { begin } = into;
   for (let i = 0; i < begin.length; i++) begin[i] = -1;
   into.kind = KIND_CODES.none;

@@ -13,7 +13,7 @@ const MAGIC = Buffer.from('WHCP');
 const HASH_AT = 8;
 const BODY_AT = HASH_AT + 32;
 /** The version that is written. */
-export const CHECKPOINT_VERSION = 4;
+export const CHECKPOINT_VERSION = 5;
 /** Fast: most of the bytes are random ids. */
 const LEVEL = 1;
 
@@ -63,21 +63,24 @@ export interface SavedSegment {
 export interface CheckpointFormat {
   decompress(body: Buffer): Buffer | Promise<Buffer>;
   parseHead(body: Buffer): CheckpointHead;
-  /** Its records are to be converted; `otherChecksums`: no copy of one can be compared by its payload's checksum. */
-  older: { otherChecksums: boolean } | null;
+  /** Its records are to be converted. */
+  otherRecords: boolean;
+  /** No copy of one of its records can be compared by its payload's checksum. */
+  otherChecksums: boolean;
 }
 
 const parseHead = (body: Buffer) => JSON.parse(body.toString('utf8')) as CheckpointHead;
 
 /**
- * Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads. Up to 3 row ids stood in the records,
- * and all strings of the dictionaries in the head.
+ * Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads, 3 and 4 a hash that took three times as long. Up
+ * to 3 row ids stood in the records, and all strings of the dictionaries in the head.
  */
 const FORMATS: ReadonlyMap<number, CheckpointFormat> = new Map([
-  [1, { decompress: inflate, parseHead, older: { otherChecksums: true } }],
-  [2, { decompress, parseHead, older: { otherChecksums: true } }],
-  [3, { decompress, parseHead, older: { otherChecksums: false } }],
-  [CHECKPOINT_VERSION, { decompress, parseHead, older: null }],
+  [1, { decompress: inflate, parseHead, otherRecords: true, otherChecksums: true }],
+  [2, { decompress, parseHead, otherRecords: true, otherChecksums: true }],
+  [3, { decompress, parseHead, otherRecords: true, otherChecksums: true }],
+  [4, { decompress, parseHead, otherRecords: false, otherChecksums: true }],
+  [CHECKPOINT_VERSION, { decompress, parseHead, otherRecords: false, otherChecksums: false }],
 ]);
 
 /** Makes an object of its parts. It takes some 10 ms for a segment, in one go. */

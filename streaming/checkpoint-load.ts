@@ -69,24 +69,24 @@ export async function restoreCheckpoint(
   check(key, head, wanted, place.policy);
   const store = new FactStore(wanted.policy);
   const written: Written = new WeakMap();
-  const older = format.older && new OlderRecords(store, head.places ?? [], head.labels ?? []);
+  const older = format.otherRecords ? new OlderRecords(store, head.places ?? [], head.labels ?? []) : null;
   for (const { serial, begunAt, records, shadowed, segments } of head.chunks) {
     const chunk = store.chunks.restore(serial, begunAt);
     shadowed.forEach((place) => chunk.shadowed.add(place));
     for (const segment of segments) {
       const object = await storage.get(segment.key);
       const { format: its, body: columns } = await unseal(segment.key, object, segment.sha256);
-      if ((its.older === null) !== (older === null)) {
+      if (its.otherRecords !== format.otherRecords || (its.otherChecksums && !format.otherChecksums)) {
         throw new BadCheckpointError(`${key} names a segment of a format that cannot be its own, ${segment.key}`);
       }
-      await inSlices(restoreSegment(store, chunk, columns, older && its.older && { records: older, ...its.older }));
+      await inSlices(restoreSegment(store, chunk, columns, older, its.otherChecksums));
       await onStep('segment restored');
     }
     if (chunk.count !== records) {
       throw new BadCheckpointError(`${key} has ${chunk.count} records in a chunk that it says has ${records}`);
     }
-    // What was converted is written anew.
-    if (older === null) written.set(chunk, segments);
+    // What is of another version is written anew.
+    if (!format.otherChecksums) written.set(chunk, segments);
   }
   endRestoring(store);
   await onStep('restored');

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { LogClock } from '../attribution/clock.ts';
 import { derive, type PlayDecision } from '../attribution/derive.ts';
-import { hashOfView } from '../attribution/facts/bytes.ts';
 import { EventFields } from '../attribution/facts/event-fields.ts';
 import { FactStore } from '../attribution/facts/fact-store.ts';
 import type { FactsCut } from '../attribution/facts/held-records.ts';
 import { KeyView } from '../attribution/facts/key-view.ts';
+import { xxh32 } from '../attribution/facts/xxh32.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow } from '../attribution/play-row.ts';
 import type { Policy } from '../attribution/policy.ts';
@@ -184,7 +184,7 @@ export class TaskState {
       const late = clock.isLate(eventTime, this.#policy.rules.speed);
       const known = this.#marks.onlyKnown(topic, offset);
       // A hash is never taken for none.
-      const checksum = hashOfView(record.view, record.begin, record.end) || 1;
+      const checksum = xxh32(record.view, record.begin, record.end) || 1;
       const observed = this.#store.observeFields(this.#fields, topic, clock.now, late || known, checksum, offset);
       if (this.#store.chunksBegun !== begun) this.#marks.begin(this.#pointsBefore(topic, offset));
       clock.advance(eventTime);

@@ -214,6 +214,11 @@ export class ByteReader {
 }
 
 function uuidText(bytes: Uint8Array, at: number): string {
+  return decoded.toString('latin1', 0, spellUuid(bytes, at));
+}
+
+/** Spells a UUID out at the beginning of `decoded`. @returns how long it is */
+function spellUuid(bytes: Uint8Array, at: number): number {
   let to = 0;
   for (let i = 0; i < 16; i++) {
     if (i === 4 || i === 6 || i === 8 || i === 10) decoded[to++] = DASH;
@@ -221,7 +226,7 @@ function uuidText(bytes: Uint8Array, at: number): string {
     decoded[to++] = DIGITS[byte >> 4];
     decoded[to++] = DIGITS[byte & 15];
   }
-  return decoded.toString('latin1', 0, to);
+  return to;
 }
 
 /** Whether two written texts are the same: equal strings are written as equal bytes. */
@@ -236,6 +241,53 @@ export function sameText(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number)
 }
 
 const lengthReader = new ByteReader();
+
+/** Some bytes, to be looked at one by one and four at a time. */
+export interface TextBytes {
+  readonly bytes: Uint8Array;
+  /** Of the same bytes. */
+  readonly view: DataView;
+}
+
+/** Whether a written text is the one that stands in UTF-8 elsewhere. */
+export function sameSpan(written: DataView, at: number, text: DataView, begin: number, end: number): boolean {
+  const length = end - begin;
+  const tag = written.getUint8(at);
+  if (tag === UUID) return length === 36 && sameUuid(written, at + 1, text, begin);
+  let from = at + 1;
+  if (tag < 0x80) {
+    if ((tag - FIRST_LENGTH) >> 1 !== length) return false;
+  } else {
+    let rest = FIRST_LENGTH + length * 2;
+    // Whether all of it is ASCII is said by the lowest bit, and by the bytes themselves.
+    if (((tag ^ rest) & 0x7e) !== 0) return false;
+    for (rest >>>= 7; rest > 0x7f; rest >>>= 7) if (written.getUint8(from++) !== ((rest & 0x7f) | 0x80)) return false;
+    if (written.getUint8(from++) !== rest) return false;
+  }
+  let i = 0;
+  for (; i + 4 <= length; i += 4) if (written.getInt32(from + i) !== text.getInt32(begin + i)) return false;
+  for (; i < length; i++) if (written.getUint8(from + i) !== text.getUint8(begin + i)) return false;
+  return true;
+}
+
+function sameUuid(written: DataView, at: number, text: DataView, begin: number): boolean {
+  let from = begin;
+  for (let i = 0; i < 16; i++) {
+    if ((i === 4 || i === 6 || i === 8 || i === 10) && text.getUint8(from++) !== DASH) return false;
+    const byte = written.getUint8(at + i);
+    if (text.getUint8(from++) !== DIGITS[byte >> 4] || text.getUint8(from++) !== DIGITS[byte & 15]) return false;
+  }
+  return true;
+}
+
+/** The hash of a written text's UTF-8, as `hashOfView` has it. */
+export function hashOfText(bytes: Uint8Array, at: number): number {
+  const reader = lengthReader.open(bytes, at);
+  const tag = reader.varint();
+  if (tag !== UUID) return hashOf(bytes, reader.at, reader.at + ((tag - FIRST_LENGTH) >>> 1)) >>> 0;
+  spellUuid(bytes, reader.at);
+  return hashOf(decoded, 0, 36) >>> 0;
+}
 
 /** A hash of some bytes, four at a time (the mixing steps are those of MurmurHash3). */
 export function hashOf(bytes: Uint8Array, begin: number, end: number, seed = 0): number {

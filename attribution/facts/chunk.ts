@@ -7,6 +7,8 @@ const IN_BLOCK = BLOCK_RECORDS - 1;
 
 /** Of the payload's checksum in a record. */
 export const CHECKSUM_BYTES = 4;
+/** Nothing is known of the payload: neither it nor a copy of it is a conflict. */
+export const NO_CHECKSUM = 0;
 
 export const PLAYBACK_FLAG = 1;
 /** Known, so that copies of it are recognised, but never applied. */

@@ -34,6 +34,8 @@ const encoder = new TextEncoder();
 export class EventFields {
   /** In which the texts stand. */
   bytes: Uint8Array = new Uint8Array(0);
+  /** Of the same bytes. */
+  view: DataView = new DataView(new ArrayBuffer(0));
   /** By `TEXT`: where it begins, -1 where there is none, and ends. */
   readonly begin = new Int32Array(TEXTS).fill(-1);
   readonly end = new Int32Array(TEXTS);
@@ -55,6 +57,7 @@ export class EventFields {
   originRowRank: number | null = null;
   originPosition: number | null = null;
   #encoded = new Uint8Array(4096);
+  #encodedView = new DataView(this.#encoded.buffer);
 
   /** The record itself says that it is not of the main content. */
   get isExcluded(): boolean {
@@ -70,6 +73,7 @@ export class EventFields {
   /** Fills it with a validated event. */
   set(event: Event): this {
     this.bytes = this.#encoded;
+    this.view = this.#encodedView;
     let used = 0;
     this.begin.fill(-1);
     const put = (text: Text, value: string | null) => {
@@ -78,6 +82,7 @@ export class EventFields {
         const grown = new Uint8Array(Math.max(this.#encoded.length * 2, used + value.length * 3));
         grown.set(this.#encoded);
         this.bytes = this.#encoded = grown;
+        this.view = this.#encodedView = new DataView(grown.buffer);
       }
       this.begin[text] = used;
       used += encoder.encodeInto(value, this.#encoded.subarray(used)).written;

@@ -2,7 +2,15 @@ import type { Event } from '../events.ts';
 import type { Policy } from '../policy.ts';
 import { DAY } from '../time.ts';
 import { ByteReader, ByteWriter, sameText } from './bytes.ts';
-import { CHECKSUM_BYTES, CHUNK_RECORDS, type Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import {
+  CHECKSUM_BYTES,
+  CHUNK_RECORDS,
+  type Chunk,
+  LATE_FLAG,
+  NO_CHECKSUM,
+  PLAYBACK_FLAG,
+  SHADOWED_FLAG,
+} from './chunk.ts';
 import { EventFields, TEXT } from './event-fields.ts';
 import { HeldRecords, identityHash } from './held-records.ts';
 import { writePayload } from './record.ts';
@@ -29,9 +37,6 @@ export interface LostFact {
 
 /** So much of what was dropped is given back with each record that comes: no record waits for all of it. */
 const SWEPT_A_RECORD = 4;
-
-/** Nothing is known of the payload: neither it nor a copy of it is a conflict. */
-export const NO_CHECKSUM = 0;
 
 const NONE: readonly number[] = [];
 const NO_COPIES = { copy: -1, shadowed: false, shadows: NONE };
@@ -89,7 +94,7 @@ export class FactStore extends HeldRecords {
     writer.open(into, textAt);
     writer.span(bytes, begin[TEXT.eventId], end[TEXT.eventId]);
     const idEnd = writer.length;
-    const profile = this.profiles.acquireBytes(bytes, begin[TEXT.profileId], end[TEXT.profileId]);
+    const profile = this.profiles.acquireBytes(event, begin[TEXT.profileId], end[TEXT.profileId]);
     const playbackFlag = event.isPlayback ? PLAYBACK_FLAG : 0;
     const hash = identityHash(writer.bytes, textAt, idEnd, profile, playbackFlag);
     const known = this.#findCopies(hash, textAt, profile, playbackFlag, eventTime, source, clock);
@@ -151,10 +156,11 @@ export class FactStore extends HeldRecords {
   }
 
   /** Every record counts once for its key, and every key once for its work and once for each record's profile. */
-  #acquireKey(profile: number, { bytes, begin, end, work: text }: EventFields): number {
-    const known = this.works.findBytes(bytes, begin[text], end[text]);
+  #acquireKey(profile: number, event: EventFields): number {
+    const { begin, end, work: text } = event;
+    const known = this.works.findBytes(event, begin[text], end[text]);
     const key = known < 0 ? -1 : this.keys.find(profile, known);
-    return key < 0 ? this.keys.add(profile, this.works.acquireBytes(bytes, begin[text], end[text])) : key;
+    return key < 0 ? this.keys.add(profile, this.works.acquireBytes(event, begin[text], end[text])) : key;
   }
 
   /**

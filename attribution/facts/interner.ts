@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, hashOf, sameText } from './bytes.ts';
+import { ByteReader, ByteWriter, hashOfText, hashOfView, type TextBytes } from './bytes.ts';
 import { Entries } from './entries.ts';
 import { NumberIndex } from './number-index.ts';
 import { Texts } from './texts.ts';
@@ -23,17 +23,13 @@ export class Interner {
   readonly #index = new NumberIndex();
   readonly #candidates: number[] = [];
   readonly #reader = new ByteReader();
-  /** Writes what is looked up. */
+  /** Writes what is new. */
   readonly #writer = new ByteWriter();
   #size = 0;
   #firstFree = NONE;
   /** One past the greatest number ever given. */
   #end = 0;
-  /** The number that was acquired last, and its text in UTF-8; a length of -1 where there is none any more. */
-  #last = 0;
-  #lastLength = -1;
-  #lastBytes = new Uint8Array(1024);
-  #encoded = new Uint8Array(1024);
+  #encoded = room(1024);
   readonly #onNew: ((number: number, text: string) => void) | null;
 
   /** @param onNew told of every number that comes to stand for a string */
@@ -57,8 +53,8 @@ export class Interner {
   }
 
   /** The same of a string in UTF-8. */
-  findBytes(bytes: Uint8Array, begin: number, end: number): number {
-    return this.#find(this.#write(bytes, begin, end));
+  findBytes({ view }: TextBytes, begin: number, end: number): number {
+    return this.#find(view, begin, end, hashOfView(view, begin, end));
   }
 
   /** The integer of a string, with one more use. */
@@ -68,17 +64,12 @@ export class Interner {
   }
 
   /** The same of a string in UTF-8. */
-  acquireBytes(bytes: Uint8Array, begin: number, end: number): number {
-    // What comes together often says the same: the impressions of a page are of one profile.
-    if (!this.#isLast(bytes, begin, end)) {
-      const hash = this.#write(bytes, begin, end);
-      const known = this.#find(hash);
-      this.#last =
-        known >= 0 ? known : this.#name(this.#freeNumber(), this.#writer.bytes, 0, this.#writer.length, hash);
-      this.#setLast(bytes, begin, end);
-    }
-    this.use(this.#last);
-    return this.#last;
+  acquireBytes({ bytes, view }: TextBytes, begin: number, end: number): number {
+    const hash = hashOfView(view, begin, end);
+    const known = this.#find(view, begin, end, hash);
+    const number = known >= 0 ? known : this.#add(bytes, begin, end, hash);
+    this.use(number);
+    return number;
   }
 
   /** One more use of a number that stands for a string. */
@@ -92,11 +83,10 @@ export class Interner {
     if (uses > 0) return;
     const { bytes, at } = this.#open(number);
     this.#reader.skipText();
-    this.#index.remove(hashOf(bytes, at, this.#reader.at), number);
+    this.#index.remove(hashOfText(bytes, at), number);
     this.#texts.remove(this.#entries.get(number, PLACE), this.#reader.at - at);
     this.#size--;
     this.#setFree(number);
-    if (number === this.#last) this.#lastLength = -1;
   }
 
   /** @throws RangeError */
@@ -118,7 +108,7 @@ export class Interner {
     this.#entries.reach(number);
     this.#end = Math.max(this.#end, number + 1);
     if (this.#entries.get(number, PLACE) >= 0) return;
-    this.#name(number, reader.bytes, begin, reader.at, hashOf(reader.bytes, begin, reader.at));
+    this.#name(number, reader.bytes, begin, reader.at, hashOfText(reader.bytes, begin));
   }
 
   /** All that was in use has been restored: the other numbers are free. */
@@ -129,15 +119,22 @@ export class Interner {
     }
   }
 
-  /** Gives a number to a written text that has none. @returns the number */
-  #name(number: number, bytes: Uint8Array, begin: number, end: number, hash: number): number {
+  #add(bytes: Uint8Array, begin: number, end: number, hash: number): number {
+    const number = this.#freeNumber();
+    this.#writer.length = 0;
+    this.#writer.span(bytes, begin, end);
+    this.#name(number, this.#writer.bytes, 0, this.#writer.length, hash);
+    return number;
+  }
+
+  /** Gives a number to a written text that has none. */
+  #name(number: number, bytes: Uint8Array, begin: number, end: number, hash: number): void {
     this.#entries.set(number, PLACE, this.#texts.add(bytes, begin, end));
     this.#entries.set(number, USES, 0);
     this.#size++;
     this.#index.add(hash, number);
     // No string is made where nobody asks for it.
     if (this.#onNew !== null) this.#onNew(number, this.text(number));
-    return number;
   }
 
   #freeNumber(): number {
@@ -155,18 +152,11 @@ export class Interner {
     this.#firstFree = number;
   }
 
-  /** Writes what is looked up, for `#find`. @returns its hash */
-  #write(bytes: Uint8Array, begin: number, end: number): number {
-    this.#writer.length = 0;
-    this.#writer.span(bytes, begin, end);
-    return hashOf(this.#writer.bytes, 0, this.#writer.length);
-  }
-
-  #find(hash: number): number {
+  #find(text: DataView, begin: number, end: number, hash: number): number {
     const count = this.#index.find(hash, this.#candidates);
     for (let i = 0; i < count; i++) {
-      const { bytes, at } = this.#open(this.#candidates[i]);
-      if (sameText(bytes, at, this.#writer.bytes, 0)) return this.#candidates[i];
+      const number = this.#candidates[i];
+      if (this.#texts.is(this.#entries.get(number, PLACE), text, begin, end)) return number;
     }
     return -1;
   }
@@ -177,23 +167,14 @@ export class Interner {
     return this.#texts.open(this.#reader, place);
   }
 
-  #isLast(bytes: Uint8Array, begin: number, end: number): boolean {
-    if (end - begin !== this.#lastLength) return false;
-    const last = this.#lastBytes;
-    // From the end: rows of one type differ there.
-    for (let i = end - begin - 1; i >= 0; i--) if (last[i] !== bytes[begin + i]) return false;
-    return true;
-  }
-
-  #setLast(bytes: Uint8Array, begin: number, end: number): void {
-    const length = end - begin;
-    if (length > this.#lastBytes.length) this.#lastBytes = new Uint8Array(length * 2);
-    for (let i = 0; i < length; i++) this.#lastBytes[i] = bytes[begin + i];
-    this.#lastLength = length;
-  }
-
+  /** Encodes a string into `#encoded`. @returns how many bytes it has */
   #encode(text: string): number {
-    if (text.length * 3 > this.#encoded.length) this.#encoded = new Uint8Array(text.length * 3);
-    return encoder.encodeInto(text, this.#encoded).written;
+    if (text.length * 3 > this.#encoded.bytes.length) this.#encoded = room(text.length * 3);
+    return encoder.encodeInto(text, this.#encoded.bytes).written;
   }
+}
+
+function room(length: number): TextBytes {
+  const bytes = new Uint8Array(length);
+  return { bytes, view: new DataView(bytes.buffer) };
 }

@@ -1,7 +1,6 @@
 import { ORIGIN_CODES } from '../derive.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { PLAYBACK_FLAG } from './chunk.ts';
-import { NO_CHECKSUM } from './fact-store.ts';
+import { CHECKSUM_BYTES, PLAYBACK_FLAG } from './chunk.ts';
 import type { HeldRecords } from './held-records.ts';
 import { joinPlace, splitPlace } from './record.ts';
 
@@ -27,20 +26,15 @@ export class OlderRecords {
     }
   }
 
-  /**
-   * Writes the record that stands between two places, and counts the uses of its strings.
-   *
-   * @param otherChecksums the checksums of payloads are of another kind: they are forgotten
-   */
-  convert(bytes: Uint8Array, begin: number, end: number, writer: ByteWriter, otherChecksums: boolean): void {
+  /** Writes the record that stands between two places, and counts the uses of its strings. */
+  convert(bytes: Uint8Array, begin: number, end: number, writer: ByteWriter): void {
     const reader = this.#reader.open(bytes, begin);
     reader.skipText();
     const isPlayback = (reader.byte() & PLAYBACK_FLAG) !== 0;
     reader.varint();
     reader.varint();
+    reader.at += CHECKSUM_BYTES;
     writer.copy(bytes, begin, reader.at);
-    const checksum = reader.uint32();
-    writer.uint32(otherChecksums ? NO_CHECKSUM : checksum);
     if (isPlayback) this.#convertPlayback(reader, writer);
     else this.#convertImpression(reader, writer);
     // The tokens, and the impression that an origin names, are as they were.

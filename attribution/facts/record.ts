@@ -61,7 +61,7 @@ function writePlayback(writer: ByteWriter, fields: EventFields, dictionaries: Di
   writer.byte(fields.action | (fields.kind << 3) | (fields.muted << 5));
   writer.double(fields.runtime);
   for (const text of LABELS) {
-    writer.varint(dictionaries.labels.acquireBytes(fields.bytes, fields.begin[text], fields.end[text]));
+    writer.varint(dictionaries.labels.acquireBytes(fields, fields.begin[text], fields.end[text]));
   }
   writeOrigin(writer, fields, dictionaries);
 }
@@ -99,7 +99,7 @@ function acquirePlace(places: Interner, fields: EventFields, surface: Text, rowT
   length = copyText(fields, surface, length);
   placeBytes[length++] = SEPARATOR_BYTE;
   length = copyText(fields, rowId, length);
-  return places.acquireBytes(placeBytes, 0, length);
+  return places.acquireBytes(PLACE, 0, length);
 }
 
 /** Copies a text into `placeBytes`. @returns where it ends there */
@@ -112,6 +112,7 @@ function copyText({ bytes, begin, end }: EventFields, text: Text, at: number): n
 const SEPARATOR_BYTE = SEPARATOR.charCodeAt(0);
 /** Room for two ids and a text of the contract. */
 const placeBytes = new Uint8Array(3 * (2 * MAX_ID + MAX_TEXT) + 2);
+const PLACE = { bytes: placeBytes, view: new DataView(placeBytes.buffer) };
 
 /** Gives each dictionary string that the payload at the reader uses, as often as it does. */
 export function eachString(

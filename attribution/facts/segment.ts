@@ -1,6 +1,6 @@
 import { BLOCK_RECORDS } from './block.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { CHECKSUM_BYTES, type Chunk, LATE_FLAG, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
+import { CHECKSUM_BYTES, type Chunk, LATE_FLAG, NO_CHECKSUM, PLAYBACK_FLAG, SHADOWED_FLAG } from './chunk.ts';
 import { type HeldRecords, identityHash } from './held-records.ts';
 import { NumberSet } from './number-set.ts';
 import type { OlderRecords } from './older-records.ts';
@@ -85,12 +85,14 @@ function written(writer: ByteWriter): Uint8Array {
  * Restores what `writeSegment` wrote, as the next records of a chunk that is being restored. Yields as that does.
  *
  * @param older what reads the records and strings of an older version, whose segments have no column of strings
+ * @param otherChecksums the checksums of payloads are of another kind: they are forgotten
  */
 export function* restoreSegment(
   held: HeldRecords,
   chunk: Chunk,
   segment: Uint8Array,
-  older: { records: OlderRecords; otherChecksums: boolean } | null = null,
+  older: OlderRecords | null = null,
+  otherChecksums = false,
 ): Generator<void, void> {
   const head = new ByteReader().open(segment, 0);
   const count = head.varint();
@@ -120,7 +122,7 @@ export function* restoreSegment(
     const { bytes, used } = chunk.open;
     writer.open(bytes, used);
     if (older === null) writer.copy(segment, at, end);
-    else older.records.convert(segment, at, end, writer, older.otherChecksums);
+    else older.convert(segment, at, end, writer);
     at = end;
 
     reader.open(writer.bytes, used).skipText();
@@ -131,6 +133,7 @@ export function* restoreSegment(
     reader.at++;
     reader.varint();
     const clock = time + reader.varint();
+    if (otherChecksums) writer.patchUint32(reader.at, NO_CHECKSUM);
     reader.at += CHECKSUM_BYTES;
     if (isPlayback) reader.varint();
     if (older === null) eachString(reader, isPlayback, useString);

@@ -1,4 +1,4 @@
-import type { ByteReader } from './bytes.ts';
+import { type ByteReader, sameSpan } from './bytes.ts';
 
 /** Places are counted in units of so many bytes, and a page has so many units. */
 const UNIT_BITS = 2;
@@ -11,6 +11,7 @@ const PAGE_UNITS = 1 << PAGE_BITS;
  */
 export class Texts {
   readonly #pages: Uint8Array[] = [];
+  readonly #views: DataView[] = [];
   /** By length in units: free places. */
   readonly #free: number[][] = [];
   /** Where the room that was never used begins, and where it ends. */
@@ -35,6 +36,11 @@ export class Texts {
     return reader.open(this.#pages[place >> PAGE_BITS], atOf(place));
   }
 
+  /** Whether the text at a place is the one that stands in UTF-8 elsewhere. */
+  is(place: number, text: DataView, begin: number, end: number): boolean {
+    return sameSpan(this.#views[place >> PAGE_BITS], atOf(place), text, begin, end);
+  }
+
   /** @param length of what was added there */
   remove(place: number, length: number): void {
     (this.#free[unitsOf(length)] ??= []).push(place);
@@ -51,7 +57,9 @@ export class Texts {
       }
       this.#next = this.#pages.length * PAGE_UNITS;
       this.#end = this.#next + PAGE_UNITS;
-      this.#pages.push(new Uint8Array(PAGE_UNITS << UNIT_BITS));
+      const page = new Uint8Array(PAGE_UNITS << UNIT_BITS);
+      this.#pages.push(page);
+      this.#views.push(new DataView(page.buffer));
     }
     const place = this.#next;
     this.#next += units;

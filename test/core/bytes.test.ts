@@ -1,6 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ByteReader, ByteWriter, hashOf, hashOfView, sameText } from '../../attribution/facts/bytes.ts';
+import {
+  ByteReader,
+  ByteWriter,
+  hashOf,
+  hashOfText,
+  hashOfView,
+  sameSpan,
+  sameText,
+} from '../../attribution/facts/bytes.ts';
 import { runs } from './runs.ts';
 
 const uuid = fc.uuid();
@@ -199,6 +207,14 @@ describe('texts', () => {
         if (one === other) same++;
         expect(sameText(a, 0, b, offset)).toBe(one === other);
         expect(sameText(b, offset, a, 0)).toBe(one === other);
+        if (one === null) return;
+        // The same of UTF-8 that was not written.
+        const utf8 = Buffer.from(one);
+        const span = new DataView(new Uint8Array([...Array<number>(offset).fill(1), ...utf8, 1]).buffer);
+        const end = offset + utf8.length;
+        expect(sameSpan(new DataView(a.buffer), 0, span, offset, end)).toBe(true);
+        expect(sameSpan(new DataView(b.buffer), offset, span, offset, end)).toBe(one === other);
+        expect(hashOfText(a, 0)).toBe(hashOfView(span, offset, end));
       }),
       { numRuns: runs(1_000) },
     );

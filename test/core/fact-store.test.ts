@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Event, Playback } from '../../attribution/events.ts';
 import { EventFields } from '../../attribution/facts/event-fields.ts';
-import { COPY_MEMORY_MS, FactStore, NO_CHECKSUM, type Observed } from '../../attribution/facts/fact-store.ts';
+import { NO_CHECKSUM } from '../../attribution/facts/chunk.ts';
+import { COPY_MEMORY_MS, FactStore, type Observed } from '../../attribution/facts/fact-store.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
 import { CLASS_CODES, defaultPolicy } from '../../attribution/policy.ts';
 import { DAY } from '../../attribution/time.ts';

@@ -40,6 +40,6 @@ test('a version that is not known is said, with those that are', async () => {
   const { object } = seal([BODY]);
   object.writeUInt32LE(7, 4);
   await expect(unseal('k', object)).rejects.toThrow(
-    new UnusableCheckpointError('k is of format version 7; this program reads 1, 2, 3, 4'),
+    new UnusableCheckpointError('k is of format version 7; this program reads 1, 2, 3, 4, 5'),
   );
 });

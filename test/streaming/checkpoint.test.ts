@@ -159,7 +159,9 @@ describe('a checkpoint that cannot be used', () => {
     await fs.writeFile(file, bytes);
     await world.publish([line('one more')]);
     const said = await readAll(world, 0);
-    expect(said[0]).toMatch(/^cannot use a checkpoint, .*: .* is of format version 7; this program reads 1, 2, 3, 4/);
+    expect(said[0]).toMatch(
+      /^cannot use a checkpoint, .*: .* is of format version 7; this program reads 1, 2, 3, 4, 5/,
+    );
     expect((await rowsOf(world)).map(({ checkpoint }) => checkpoint)).toContain(row.checkpoint);
     await world.end();
   });
