@@ -1,6 +1,6 @@
 import { CLASS_CODES, type Policy } from '../policy.ts';
-import { ByteReader, hashOf } from './bytes.ts';
-import { CHUNK_RECORDS, type Chunk, PLAYBACK_FLAG, skipToPayload } from './chunk.ts';
+import { ByteReader, hashOf, sameText } from './bytes.ts';
+import { CHUNK_RECORDS, type Chunk, LATE_FLAG, PLAYBACK_FLAG, skipToPayload } from './chunk.ts';
 import { HeldChunks } from './held-chunks.ts';
 import { Interner } from './interner.ts';
 import { KeyTable } from './keys.ts';
@@ -59,6 +59,7 @@ export class HeldRecords {
    * @param end of the record in them
    * @param hash `identityHash`
    * @param counts it is one of its key's facts
+   * @param former takes the place of this one in the index (`formerOf`), of none where it is -1
    */
   append(
     chunk: Chunk,
@@ -70,11 +71,13 @@ export class HeldRecords {
     hash: number,
     isPlayback: boolean,
     counts: boolean,
+    former = -1,
   ): void {
     const { keys } = this;
     const place = chunk.append(bytes, end, time, clock, key, counts ? keys.headOf(key) : -1);
     const number = chunk.serial * CHUNK_RECORDS + place;
-    this.#index.add(hash, number);
+    if (former < 0) this.#index.add(hash, number);
+    else this.#index.replace(hash, former, number);
     keys.use(key);
     if (!counts) return;
     keys.setHead(key, number);
@@ -84,6 +87,35 @@ export class HeldRecords {
   /** The numbers of records with this hash into `into`, dropped ones that are not swept included. @returns how many */
   find(hash: number, into: number[]): number {
     return this.#index.find(hash, into);
+  }
+
+  /**
+   * The record of an event and a source that only lets copies be recognised, -1 where there is none. One that comes later takes its place
+   * in the index: a copy is recognised by the last record of its source, and an event that is sent a million times has one place.
+   *
+   * @param text in which the event's written id stands, at `textAt`
+   */
+  formerOf(
+    hash: number,
+    text: Uint8Array,
+    textAt: number,
+    profile: number,
+    playbackFlag: number,
+    source: number,
+  ): number {
+    const candidates: number[] = [];
+    const count = this.find(hash, candidates);
+    for (let i = 0; i < count; i++) {
+      const chunk = this.chunks.find(candidates[i]);
+      if (chunk === null) continue;
+      const place = candidates[i] % CHUNK_RECORDS;
+      const reader = chunk.openText(this.#reader, place);
+      if (!sameText(reader.bytes, reader.at, text, textAt)) continue;
+      reader.skipText();
+      if ((reader.byte() & (PLAYBACK_FLAG | LATE_FLAG)) !== (playbackFlag | LATE_FLAG)) continue;
+      if (reader.varint() === source && this.keys.profileOf(chunk.keyOf(place)) === profile) return candidates[i];
+    }
+    return -1;
   }
 
   /** The key of a profile and a work, -1 where no record names it. */
@@ -188,7 +220,11 @@ export class HeldRecords {
     const reader = chunk.openText(this.#reader, place);
     const { bytes, at } = reader;
     reader.skipText();
-    this.#index.remove(identityHash(bytes, at, reader.at, profile, bytes[reader.at] & PLAYBACK_FLAG), number);
+    const flags = bytes[reader.at];
+    const hash = identityHash(bytes, at, reader.at, profile, flags & PLAYBACK_FLAG);
+    // A later one may have its place.
+    if ((flags & LATE_FLAG) !== 0) this.#index.discard(hash, number);
+    else this.#index.remove(hash, number);
     eachString(reader, skipToPayload(reader), this.#releaseString);
     // A head in a dropped chunk is the last of its chain; the key may live on for records that only tell copies.
     if (Math.floor(keys.headOf(key) / CHUNK_RECORDS) === chunk.serial) keys.setHead(key, -1);

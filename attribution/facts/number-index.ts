@@ -28,9 +28,23 @@ export class NumberIndex {
     this.#tables[hash >>> HASH_BITS].add(hash | 0, number);
   }
 
-  /** Takes out what was added. */
+  /** Takes out what was added. @throws RangeError where it is not there */
   remove(hash: number, number: number): void {
-    this.#tables[hash >>> HASH_BITS].remove(hash | 0, number);
+    if (!this.discard(hash, number)) {
+      throw new RangeError(`The index has no number ${number} under the hash ${hash}`);
+    }
+  }
+
+  /** Takes a number out where it is there. @returns whether it was */
+  discard(hash: number, number: number): boolean {
+    return this.#tables[hash >>> HASH_BITS].discard(hash | 0, number);
+  }
+
+  /** Has a number stand for another that was added under the same hash. @throws RangeError where that is not there */
+  replace(hash: number, former: number, number: number): void {
+    if (!this.#tables[hash >>> HASH_BITS].replace(hash | 0, former, number)) {
+      throw new RangeError(`The index has no number ${former} under the hash ${hash}`);
+    }
   }
 
   /** The numbers under this hash into `into`. @returns how many */
@@ -99,14 +113,17 @@ class Table {
     }
   }
 
-  /** What was displaced by what is taken out moves back. @throws RangeError where it is not there */
-  remove(hash: number, number: number): void {
+  replace(hash: number, former: number, number: number): boolean {
+    const at = this.#find(hash, former);
+    if (at >= 0) this.#slots[at + 1] = number + 1;
+    return at >= 0;
+  }
+
+  /** What was displaced by what is taken out moves back. @returns whether it was there */
+  discard(hash: number, number: number): boolean {
     const slots = this.#slots;
-    let at = this.#homeOf(hash);
-    for (; slots[at] !== hash || slots[at + 1] !== ((number + 1) | 0); at += SLOT) {
-      // From its home to where it stands, no slot is free.
-      if (slots[at + 1] === 0) throw new RangeError(`The index has no number ${number} under the hash ${hash}`);
-    }
+    let at = this.#find(hash, number);
+    if (at < 0) return false;
     for (let next = at + SLOT; slots[next + 1] !== 0 && this.#homeOf(slots[next]) < next; next += SLOT) {
       slots[at] = slots[next];
       slots[at + 1] = slots[next + 1];
@@ -114,6 +131,17 @@ class Table {
     }
     slots[at + 1] = 0;
     this.#size--;
+    return true;
+  }
+
+  /** Where a number stands, -1 where it does not: from the home of its hash to where it stands, no slot is free. */
+  #find(hash: number, number: number): number {
+    const slots = this.#slots;
+    const held = (number + 1) | 0;
+    for (let at = this.#homeOf(hash); slots[at + 1] !== 0; at += SLOT) {
+      if (slots[at] === hash && slots[at + 1] === held) return at;
+    }
+    return -1;
   }
 
   /** Where in the array the slot of a hash would be if no other were in its way. */

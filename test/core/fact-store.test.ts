@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Event, Playback } from '../../attribution/events.ts';
+import { ByteWriter } from '../../attribution/facts/bytes.ts';
 import { EventFields } from '../../attribution/facts/event-fields.ts';
 import { NO_CHECKSUM } from '../../attribution/facts/chunk.ts';
 import { COPY_MEMORY_MS, FactStore, type Observed } from '../../attribution/facts/fact-store.ts';
+import { identityHash } from '../../attribution/facts/held-records.ts';
 import { KeyView } from '../../attribution/facts/key-view.ts';
+import { endRestoring, restoreSegment, writeSegment } from '../../attribution/facts/segment.ts';
 import { CLASS_CODES, defaultPolicy } from '../../attribution/policy.ts';
 import { DAY } from '../../attribution/time.ts';
 import { BASE, impression, origin, playback } from './samples.ts';
@@ -157,6 +160,67 @@ describe('a copy', () => {
       const clock = BASE + (hours * DAY) / 24;
       const { outcome } = store.observe(playback(), 0, clock, false);
       expect(outcome, `after ${hours} h`).toBe(hours === 0 ? 'applied' : 'duplicate');
+    }
+  });
+});
+
+describe('an event that is sent again and again', () => {
+  const COPIES = 1_000;
+
+  /** How many records are found by the event's identity. */
+  function found(store: FactStore, { event_id: id }: Event): number {
+    const writer = new ByteWriter();
+    writer.text(id);
+    return store.find(identityHash(writer.bytes, 0, writer.length, store.profiles.find('p1'), 0), []);
+  }
+
+  function stormOf(late: boolean): FactStore {
+    const store = new FactStore(defaultPolicy);
+    for (const source of [0, 1]) store.observe(impression(), source, NOTHING_YET, late);
+    for (let copy = 0; copy < COPIES; copy++) {
+      expect(store.observe(impression(), copy % 2, BASE + copy * 1_000, late).outcome).toBe('duplicate');
+    }
+    return store;
+  }
+
+  test('is looked for among what counts and the last copy in each topic-partition, not among all copies', () => {
+    expect(found(stormOf(false), impression())).toBe(4);
+    expect(found(stormOf(true), impression())).toBe(2);
+  });
+
+  test('is so after a restart, too', () => {
+    for (const late of [false, true]) {
+      const store = stormOf(late);
+      const restored = new FactStore(defaultPolicy);
+      for (const { chunk, count } of store.cut().chunks) {
+        const into = restored.chunks.restore(chunk.serial, chunk.begunAt);
+        const segment = writeSegment(store, chunk, 0, count);
+        let parts = segment.next();
+        while (!parts.done) parts = segment.next();
+        for (const _ of restoreSegment(restored, into, Buffer.concat(parts.value)));
+      }
+      endRestoring(restored);
+      expect(restored.records).toBe(COPIES + 2);
+      expect(found(restored, impression())).toBe(late ? 2 : 4);
+      const last = BASE + (COPIES - 1) * 1_000;
+      expect(restored.observe(impression(), 1, last + COPY_MEMORY_MS, true).outcome).toBe('duplicate');
+      expect(restored.observe(impression(), 0, last + COPY_MEMORY_MS, true).outcome).toBe('late');
+    }
+  });
+
+  test('leaves nothing behind when its records are dropped', () => {
+    for (const late of [false, true]) {
+      const store = stormOf(late);
+      store.dropOldest();
+      // Whatever comes while they are swept is a copy of none of them.
+      expect(store.observe(impression(), 0, BASE + 3 * DAY, true).outcome).toBe('late');
+      store.sweep();
+      expect([store.records, found(store, impression())]).toEqual([1, 1]);
+      store.dropOldest();
+      store.sweep();
+      expect([store.keys.size, store.profiles.size, store.works.size, store.dictionaries.places.size]).toEqual([
+        0, 0, 0, 0,
+      ]);
     }
   });
 });

@@ -10,21 +10,31 @@ const hash = fc.oneof(
   fc.nat({ max: 7 }).map((low) => (low << 26) | 31),
   fc.nat({ max: 3 }).map((low) => 0x03fc0000 | (low * 32)),
 );
-const step = fc.record({ hash, remove: fc.nat({ max: 2 }).map((drawn) => drawn === 0), which: fc.nat() });
+const step = fc.record({ hash, what: fc.constantFrom('add', 'add', 'remove', 'replace'), which: fc.nat() });
 
 test('an index finds what was added and not removed, of whatever hash', () => {
   let removed = 0;
+  let replaced = 0;
   fc.assert(
     fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
       const hashes: number[] = [];
       const held = new Set<number>();
       const index = new NumberIndex();
-      for (const { hash: drawn, remove, which } of steps) {
-        if (remove && held.size > 0) {
-          const number = [...held][which % held.size];
+      for (const { hash: drawn, what, which } of steps) {
+        const number = [...held][which % held.size];
+        if (what === 'remove' && held.size > 0) {
           index.remove(hashes[number], number);
           held.delete(number);
           removed++;
+          expect(index.discard(hashes[number], number)).toBe(false);
+          expect(() => index.remove(hashes[number], number)).toThrow(RangeError);
+          expect(() => index.replace(hashes[number], number, hashes.length)).toThrow(RangeError);
+        } else if (what === 'replace' && held.size > 0) {
+          const later = hashes.push(hashes[number]) - 1;
+          index.replace(hashes[number], number, later);
+          held.delete(number);
+          held.add(later);
+          replaced++;
         } else {
           const number = hashes.push(drawn) - 1;
           index.add(drawn, number);
@@ -40,6 +50,7 @@ test('an index finds what was added and not removed, of whatever hash', () => {
     { numRuns: runs(200) },
   );
   expect(removed).toBeGreaterThan(runs(200));
+  expect(replaced).toBeGreaterThan(runs(200));
 });
 
 test('an index grows with what it holds, to about ten bytes an entry', () => {
