@@ -7,25 +7,85 @@ const HASH_BITS = 32 - TABLE_BITS;
 const FIRST_PLACES = 16;
 const GROWTH = 1.25;
 const FULL = 0.9;
+/** Slots behind its places, at first. */
+const FIRST_BEHIND = 8;
 /** Of a slot, in the array: the hash, and the number plus 1, 0 where the slot is free. */
 const SLOT = 2;
+
+/** Hashes of one table, which share their upper bits. */
+const HASHES = 2 ** HASH_BITS;
+const HASH_MASK = HASHES - 1;
 
 /**
  * Finds what is numbered, records or keys or strings, by its hash: hash tables in flat arrays, about ten bytes an entry, the
  * hash included. Hashes may be shared; whoever looks up compares.
+ *
+ * A table has linear probing, and its slots stand in the order of their hashes: a search ends where a greater hash stands, and
+ * growing is one walk through both arrays, which looks at nothing else. Hashes of one table share their upper bits, so signed
+ * integers compare as they do.
  */
 export class NumberIndex {
+  /** By table. No object of a table stands between a look-up and its slots: that would be one more cache miss. */
+  readonly #slots: Int32Array[] = [];
+  /** Places by hash. */
+  readonly #scale = new Float64Array(TABLES);
+  /** Home places of hashes; what is displaced may stand in as many slots behind them as there are. */
+  readonly #places = new Float64Array(TABLES);
+  readonly #behind = new Int32Array(TABLES).fill(FIRST_BEHIND);
+  readonly #sizes = new Int32Array(TABLES);
   /** They grow by the same factor, each at another size: of many entries only a few tables grow at the same time. */
-  readonly #tables = Array.from({ length: TABLES }, (_, table) => new Table(table / TABLES));
+  readonly #levels = Float64Array.from({ length: TABLES }, (_, table) => table / TABLES);
+
+  constructor() {
+    for (let table = 0; table < TABLES; table++) {
+      this.#setLevel(table, this.#levels[table]);
+      this.#slots.push(this.#allocate(table));
+    }
+  }
 
   /** Bytes of memory. */
   get footprint(): number {
-    return this.#tables.reduce((sum, table) => sum + table.footprint, 0);
+    return this.#slots.reduce((sum, slots) => sum + slots.byteLength, 0);
   }
 
   /** @param number from 0 to 2^31 - 1 */
   add(hash: number, number: number): void {
-    this.#tables[hash >>> HASH_BITS].add(hash | 0, number);
+    const table = hash >>> HASH_BITS;
+    const wanted = hash | 0;
+    if (++this.#sizes[table] > this.#places[table] * FULL) this.#rebuild(table, this.#levels[table] + 1);
+    for (;;) {
+      const slots = this.#slots[table];
+      let at = homeOf(wanted, this.#scale[table]);
+      while (slots[at + 1] !== 0 && slots[at] <= wanted) at += SLOT;
+      let end = at;
+      while (slots[end + 1] !== 0) end += SLOT;
+      // The last slot stays free: it ends every search.
+      if (end === slots.length - SLOT) {
+        this.#behind[table] *= 2;
+        this.#rebuild(table, this.#levels[table]);
+        continue;
+      }
+      for (; end > at; end -= SLOT) {
+        slots[end] = slots[end - SLOT];
+        slots[end + 1] = slots[end - SLOT + 1];
+      }
+      slots[at] = wanted;
+      slots[at + 1] = number + 1;
+      return;
+    }
+  }
+
+  /** The numbers under this hash into `into`. @returns how many */
+  find(hash: number, into: number[]): number {
+    const table = hash >>> HASH_BITS;
+    const slots = this.#slots[table];
+    const wanted = hash | 0;
+    let count = 0;
+    for (let at = homeOf(wanted, this.#scale[table]); ; at += SLOT) {
+      const held = slots[at + 1];
+      if (held === 0 || slots[at] > wanted) return count;
+      if (slots[at] === wanted) into[count++] = numberOf(held);
+    }
   }
 
   /** Takes out what was added. @throws RangeError where it is not there */
@@ -35,131 +95,51 @@ export class NumberIndex {
     }
   }
 
-  /** Takes a number out where it is there. @returns whether it was */
+  /** Takes a number out where it is there; what was displaced by it moves back. @returns whether it was */
   discard(hash: number, number: number): boolean {
-    return this.#tables[hash >>> HASH_BITS].discard(hash | 0, number);
-  }
-
-  /** Has a number stand for another that was added under the same hash. @throws RangeError where that is not there */
-  replace(hash: number, former: number, number: number): void {
-    if (!this.#tables[hash >>> HASH_BITS].replace(hash | 0, former, number)) {
-      throw new RangeError(`The index has no number ${former} under the hash ${hash}`);
-    }
-  }
-
-  /** The numbers under this hash into `into`. @returns how many */
-  find(hash: number, into: number[]): number {
-    return this.#tables[hash >>> HASH_BITS].find(hash | 0, into);
-  }
-}
-
-/**
- * A hash table with linear probing, in which the slots stand in the order of their hashes: a search ends where a greater hash
- * stands, and growing is one walk through both arrays, which looks at nothing else. Hashes of one table share their upper
- * bits, so signed integers compare as they do.
- */
-class Table {
-  #slots: Int32Array;
-  /** Home places of hashes; what is displaced may stand in as many slots behind them as there are. */
-  #places: number;
-  /** Places by hash. */
-  #scale: number;
-  #size = 0;
-  #level: number;
-  #behind = 8;
-
-  constructor(level: number) {
-    this.#level = level;
-    this.#places = placesOf(level);
-    this.#scale = this.#places / HASHES;
-    this.#slots = this.#allocate();
-  }
-
-  get footprint(): number {
-    return this.#slots.byteLength;
-  }
-
-  add(hash: number, number: number): void {
-    if (++this.#size > this.#places * FULL) this.#rebuild(this.#level + 1);
-    for (;;) {
-      const slots = this.#slots;
-      let at = this.#homeOf(hash);
-      while (slots[at + 1] !== 0 && slots[at] <= hash) at += SLOT;
-      let end = at;
-      while (slots[end + 1] !== 0) end += SLOT;
-      // The last slot stays free: it ends every search.
-      if (end === slots.length - SLOT) {
-        this.#behind *= 2;
-        this.#rebuild(this.#level);
-        continue;
-      }
-      for (; end > at; end -= SLOT) {
-        slots[end] = slots[end - SLOT];
-        slots[end + 1] = slots[end - SLOT + 1];
-      }
-      slots[at] = hash;
-      slots[at + 1] = number + 1;
-      return;
-    }
-  }
-
-  find(hash: number, into: number[]): number {
-    const slots = this.#slots;
-    let count = 0;
-    for (let at = this.#homeOf(hash); ; at += SLOT) {
-      const held = slots[at + 1];
-      if (held === 0 || slots[at] > hash) return count;
-      if (slots[at] === hash) into[count++] = numberOf(held);
-    }
-  }
-
-  replace(hash: number, former: number, number: number): boolean {
-    const at = this.#find(hash, former);
-    if (at >= 0) this.#slots[at + 1] = number + 1;
-    return at >= 0;
-  }
-
-  /** What was displaced by what is taken out moves back. @returns whether it was there */
-  discard(hash: number, number: number): boolean {
-    const slots = this.#slots;
+    const table = hash >>> HASH_BITS;
+    const slots = this.#slots[table];
+    const scale = this.#scale[table];
     let at = this.#find(hash, number);
     if (at < 0) return false;
-    for (let next = at + SLOT; slots[next + 1] !== 0 && this.#homeOf(slots[next]) < next; next += SLOT) {
+    for (let next = at + SLOT; slots[next + 1] !== 0 && homeOf(slots[next], scale) < next; next += SLOT) {
       slots[at] = slots[next];
       slots[at + 1] = slots[next + 1];
       at = next;
     }
     slots[at + 1] = 0;
-    this.#size--;
+    this.#sizes[table]--;
     return true;
+  }
+
+  /** Has a number stand for another that was added under the same hash. @throws RangeError where that is not there */
+  replace(hash: number, former: number, number: number): void {
+    const at = this.#find(hash, former);
+    if (at < 0) throw new RangeError(`The index has no number ${former} under the hash ${hash}`);
+    this.#slots[hash >>> HASH_BITS][at + 1] = number + 1;
   }
 
   /** Where a number stands, -1 where it does not: from the home of its hash to where it stands, no slot is free. */
   #find(hash: number, number: number): number {
-    const slots = this.#slots;
+    const table = hash >>> HASH_BITS;
+    const slots = this.#slots[table];
     const held = (number + 1) | 0;
-    for (let at = this.#homeOf(hash); slots[at + 1] !== 0; at += SLOT) {
-      if (slots[at] === hash && slots[at + 1] === held) return at;
+    for (let at = homeOf(hash, this.#scale[table]); slots[at + 1] !== 0; at += SLOT) {
+      if (slots[at] === (hash | 0) && slots[at + 1] === held) return at;
     }
     return -1;
   }
 
-  /** Where in the array the slot of a hash would be if no other were in its way. */
-  #homeOf(hash: number): number {
-    return (((hash & HASH_MASK) * this.#scale) | 0) * SLOT;
-  }
-
-  #rebuild(level: number): void {
-    const before = this.#slots;
-    this.#level = level;
-    this.#places = placesOf(level);
-    this.#scale = this.#places / HASHES;
+  #rebuild(table: number, level: number): void {
+    const before = this.#slots[table];
+    this.#setLevel(table, level);
+    const scale = this.#scale[table];
     for (;;) {
-      const slots = (this.#slots = this.#allocate());
+      const slots = (this.#slots[table] = this.#allocate(table));
       let free = 0;
       for (let at = 0; at < before.length; at += SLOT) {
         if (before[at + 1] === 0) continue;
-        const home = this.#homeOf(before[at]);
+        const home = homeOf(before[at], scale);
         const to = home > free ? home : free;
         free = to + SLOT;
         if (free >= slots.length) break;
@@ -167,20 +147,24 @@ class Table {
         slots[to + 1] = before[at + 1];
       }
       if (free < slots.length) return;
-      this.#behind *= 2;
+      this.#behind[table] *= 2;
     }
   }
 
-  #allocate(): Int32Array {
-    return new Int32Array((this.#places + this.#behind + 1) * SLOT);
+  #setLevel(table: number, level: number): void {
+    this.#levels[table] = level;
+    this.#places[table] = Math.floor(FIRST_PLACES * GROWTH ** level);
+    this.#scale[table] = this.#places[table] / HASHES;
+  }
+
+  #allocate(table: number): Int32Array {
+    return new Int32Array((this.#places[table] + this.#behind[table] + 1) * SLOT);
   }
 }
 
-const HASHES = 2 ** HASH_BITS;
-const HASH_MASK = HASHES - 1;
-
-function placesOf(level: number): number {
-  return Math.floor(FIRST_PLACES * GROWTH ** level);
+/** Where in its table the slot of a hash would be if no other were in its way. */
+function homeOf(hash: number, scale: number): number {
+  return (((hash & HASH_MASK) * scale) | 0) * SLOT;
 }
 
 /** The greatest number plus 1 is the smallest integer of 32 bits. */
