@@ -1,6 +1,7 @@
 import { weigh } from './models.ts';
 import type { Play } from './plays.ts';
 import type { Policy } from './policy.ts';
+import { isoTime } from './time.ts';
 
 /** A play as a row of the tables of plays, which both layers have, in the form that `json_populate_recordset` reads. */
 export type PlayRow = ReturnType<typeof playRow>;
@@ -19,8 +20,8 @@ export function playRow(play: Play, policy: Policy) {
     country: play.country,
     device_type: play.device_type,
     day: play.day,
-    started_at: iso(play.started_at),
-    ended_at: iso(play.ended_at),
+    started_at: isoTime(play.started_at),
+    ended_at: isoTime(play.ended_at),
     watched_ms: play.watched_ms,
     qualified: play.qualified,
     inferred_start: play.inferred_start,
@@ -51,7 +52,7 @@ export function playRow(play: Play, policy: Policy) {
     path_row_id: path.map((touch) => touch.row_id),
     path_row_rank: path.map((touch) => touch.row_rank),
     path_position: path.map((touch) => touch.position),
-    path_touched_at: touchedAt.map(iso),
+    path_touched_at: touchedAt.map(isoTime),
     path_weights: policy.models.flatMap((model) => weigh(model, touchedAt)),
     touches_omitted: play.touches_omitted,
   };
@@ -70,7 +71,3 @@ export const PLAY_ROW_COLUMNS = [
   PATH.map((name) => `path_${name}`),
   ['touches_omitted'],
 ].flat() as (keyof PlayRow)[];
-
-function iso(time: number): string {
-  return new Date(time).toISOString();
-}

@@ -37,9 +37,11 @@ export function parseIsoTime(text: string): number | null {
 /** `2025-11-24T16:00:00.123Z`: at which places its numbers stand. */
 const PLAIN_ISO = Buffer.from('0000-00-00T00:00:00.000Z');
 const ZERO = 0x30;
+/** By month: how many days it has every year. */
+const DAYS = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /**
- * The same of a text as bytes where it is written as most are, in UTC with milliseconds, on a day that every month has; null
+ * The same of a text as bytes where it is written as most are, in UTC with milliseconds, and not on a 29th of February; null
  * where it is anything else.
  */
 export function plainIsoTime(bytes: Uint8Array, begin: number, end: number): number | null {
@@ -50,7 +52,7 @@ export function plainIsoTime(bytes: Uint8Array, begin: number, end: number): num
   }
   const two = (at: number) => (bytes[begin + at] - ZERO) * 10 + bytes[begin + at + 1] - ZERO;
   const [month, day, hour, minute, second] = [two(5), two(8), two(11), two(14), two(17)];
-  if (month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59) return null;
+  if (month < 1 || month > 12 || day < 1 || day > DAYS[month] || hour > 23 || minute > 59 || second > 59) return null;
   const milliseconds = (bytes[begin + 20] - ZERO) * 100 + two(21);
   const year = two(0) * 100 + two(2);
   // The first century is another to `Date.UTC`.
@@ -58,8 +60,28 @@ export function plainIsoTime(bytes: Uint8Array, begin: number, end: number): num
   return Date.UTC(year, month - 1, day, hour, minute, second, milliseconds);
 }
 
-/** The UTC date of a time, as `YYYY-MM-DD`. */
+/** The UTC date of a time, as `YYYY-MM-DD`. @throws RangeError where it is no time */
 export function utcDay(time: number): string {
-  const iso = new Date(time).toISOString();
-  return iso.slice(0, iso.indexOf('T'));
+  const day = Math.floor(time / DAY);
+  if (day !== lastDay) {
+    const iso = new Date(time).toISOString();
+    lastDate = iso.slice(0, iso.indexOf('T'));
+    lastDay = day;
+  }
+  return lastDate;
 }
+
+/** Of the day that was asked for last: thousands of times are written at once, most of one day. */
+let lastDay = NaN;
+let lastDate = '';
+
+/** A time as `Date.toISOString` writes it, in a third of the time. @throws RangeError where it is no time */
+export function isoTime(time: number): string {
+  const date = utcDay(time);
+  const inDay = Math.trunc(time) - Math.floor(time / DAY) * DAY;
+  const second = Math.floor(inDay / SECOND);
+  return `${date}T${TWO[Math.floor(second / 3600)]}:${TWO[Math.floor(second / 60) % 60]}:${TWO[second % 60]}.${THREE[inDay % 1000]}Z`;
+}
+
+const TWO = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'));
+const THREE = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, '0'));

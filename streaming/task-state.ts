@@ -9,7 +9,7 @@ import { xxh32 } from '../attribution/facts/xxh32.ts';
 import { describePlay } from '../attribution/plays.ts';
 import { playRow } from '../attribution/play-row.ts';
 import type { Policy } from '../attribution/policy.ts';
-import { DAY } from '../attribution/time.ts';
+import { DAY, isoTime } from '../attribution/time.ts';
 import { projectRecord } from '../attribution/project.ts';
 import { parseRecord, type Rejection } from '../attribution/validate.ts';
 import { RecordPlace, type RecordReader } from '../platform/record-reader.ts';
@@ -232,7 +232,7 @@ export class TaskState {
       touched.push({
         profile_id: view.profileId,
         work_id: view.workId,
-        affected_from: new Date(affectedFrom).toISOString(),
+        affected_from: isoTime(affectedFrom),
       });
       for (const decision of derive(view, rules)) {
         // What ended more than a stitching gap before the first new fact is as it was, and its facts may be gone.

@@ -119,14 +119,19 @@ export class KeyView implements KeyFacts, KeyWords {
 
   playbackWords(index: number): PlaybackWords {
     const { playbackId, title, country, device, origin } = this.playback(index);
-    const { labels, places } = this.#store.dictionaries;
+    const { labels } = this.#store.dictionaries;
     return {
       playbackId,
       title: labels.text(title),
       country: labels.text(country),
       device: labels.text(device),
-      origin: origin && { ...origin, ...splitPlace(places.text(origin.place)) },
+      origin: origin && this.#originWords(origin),
     };
+  }
+
+  #originWords({ place, rowRank, position }: OriginPayload): PlaybackWords['origin'] {
+    const { surface, rowType, rowId } = splitPlace(this.#store.dictionaries.places.text(place));
+    return { surface, rowType, rowId, rowRank, position };
   }
 
   /** Where the playback event stands: the number of its source, and the offset there. */

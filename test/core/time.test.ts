@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LogClock } from '../../attribution/clock.ts';
-import { DAY, HOUR, MAX_TIME, MINUTE, parseIsoTime, plainIsoTime, SECOND, utcDay } from '../../attribution/time.ts';
+import { DAY, HOUR, isoTime, MAX_TIME, MINUTE, parseIsoTime, plainIsoTime, SECOND, utcDay } from '../../attribution/time.ts';
 import { runs } from './runs.ts';
 
 const FIRST = Date.parse('0000-01-01T00:00:00Z');
@@ -110,6 +110,19 @@ test('the UTC day of a time is its date, far ones too', () => {
   expect(utcDay(MAX_TIME)).toBe('+275760-09-13');
 });
 
+test('a time is written as JavaScript writes it, whichever was before', () => {
+  const near = fc.tuple(instant, fc.integer({ min: -DAY, max: DAY })).map(([time, by]) => [time, time + by]);
+  const any = fc.array(fc.integer({ min: -MAX_TIME, max: MAX_TIME }), { maxLength: 3 });
+  fc.assert(
+    fc.property(fc.oneof(near, any), (times) => {
+      expect(times.map(isoTime)).toEqual(times.map((time) => new Date(time).toISOString()));
+      expect(times.map(utcDay)).toEqual(times.map((time) => new Date(time).toISOString().split('T')[0]));
+    }),
+    { numRuns: runs(1_000) },
+  );
+  expect(() => isoTime(NaN)).toThrow(RangeError);
+});
+
 describe('the clock of a log', () => {
   const rules = { allowedLateness: 10 * MINUTE };
 
@@ -155,10 +168,14 @@ describe('a time as the bytes of a text', () => {
     );
   });
 
-  test('is read where it is in UTC, with milliseconds, of a day that every month has', () => {
+  test('is read where it is in UTC, with milliseconds, of a day that its month has every year', () => {
     const read = (text: string) => plainIsoTime(bytesAround(text), 1, 1 + text.length);
-    expect(read('2025-11-24T16:00:00.123Z')).toBe(Date.parse('2025-11-24T16:00:00.123Z'));
-    expect(read('2025-11-30T16:00:00.123Z')).toBeNull();
+    for (const date of ['2025-11-24', '2025-11-30', '2025-12-31', '2024-02-28']) {
+      expect(read(`${date}T16:00:00.123Z`)).toBe(Date.parse(`${date}T16:00:00.123Z`));
+    }
+    for (const date of ['2025-11-31', '2024-02-29', '2025-02-29', '2025-13-01', '2025-00-01', '2025-11-00']) {
+      expect(read(`${date}T16:00:00.123Z`)).toBeNull();
+    }
     expect(read('2025-11-24T16:00:00Z')).toBeNull();
   });
 });
