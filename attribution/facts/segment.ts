@@ -68,13 +68,12 @@ class Named {
 }
 
 function writeName(writer: ByteWriter, { keys, profiles, works }: HeldRecords, key: number, named: Named): void {
-  for (const [number, strings, seen] of [
-    [keys.profileOf(key), profiles, named.profiles],
-    [keys.workOf(key), works, named.works],
-  ] as const) {
-    writer.varint(number);
-    if (seen.add(number)) strings.write(number, writer);
-  }
+  const profile = keys.profileOf(key);
+  writer.varint(profile);
+  if (named.profiles.add(profile)) profiles.write(profile, writer);
+  const work = keys.workOf(key);
+  writer.varint(work);
+  if (named.works.add(work)) works.write(work, writer);
 }
 
 function written(writer: ByteWriter): Uint8Array {
