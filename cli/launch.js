@@ -25,6 +25,8 @@ const LEFT_MS = 3_600_000;
 const TRIES = 5;
 /** A full disk is said once, not for each file. */
 const LINES_OF_AN_ERROR = 12;
+const READABLE = 0o444;
+const READABLE_FOLDER = 0o555;
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS']);
 
 /**
@@ -104,7 +106,8 @@ async function make(bundle) {
       logLevel: 'silent',
     });
     if (bundleOfSources() !== bundle) return false;
-    sync(aside);
+    finish(aside);
+    safely(() => fs.chmodSync(BUNDLES, fs.statSync(BUNDLES).mode | READABLE_FOLDER));
     // Another start may have been quicker: then its bundle stands there, which is the same.
     if (!fs.existsSync(bundle)) safely(() => fs.renameSync(aside, bundle));
     if (!fs.existsSync(bundle)) throw new Error(`${aside} cannot be renamed`);
@@ -117,10 +120,15 @@ async function make(bundle) {
   return true;
 }
 
-/** What has its name is whole, even after a power loss. */
-function sync(folder) {
+/**
+ * What has its name is whole, even after a power loss; and whoever may read the sources may read it, however strict the umask of who
+ * was first.
+ */
+function finish(folder) {
   for (const name of ['', ...fs.readdirSync(folder, { recursive: true })]) {
     const file = fs.openSync(path.join(folder, name), 'r');
+    const stats = fs.fstatSync(file);
+    fs.fchmodSync(file, stats.mode | (stats.isDirectory() ? READABLE_FOLDER : READABLE));
     fs.fsyncSync(file);
     fs.closeSync(file);
   }

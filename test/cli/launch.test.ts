@@ -61,6 +61,15 @@ test('what was compiled beforehand needs no folder that can be written', async (
   expect(fs.statSync(bundle).mtimeMs).toBe(before);
 });
 
+test('what was compiled under a strict umask can be read by others', async () => {
+  const { stdout } = await execa('sh', ['-c', `umask 077; node ${path.join(root, 'cli/whence.js')}`]);
+  expect(stdout).toBe('first');
+  const folder = path.join(root, '.bundles');
+  const paths = ['', ...fs.readdirSync(folder, { recursive: true, encoding: 'utf8' })];
+  const modes = paths.map((name) => fs.statSync(path.join(folder, name)).mode & 0o777);
+  expect(new Set(modes)).toEqual(new Set([0o755, 0o644]));
+});
+
 test('a source that cannot be compiled is named, with its line', async () => {
   write('platform/words.ts', "export const words: string = 'first';\nconst = 2;\n");
   const { exitCode, stderr } = await start();
