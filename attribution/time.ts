@@ -60,10 +60,15 @@ export function plainIsoTime(bytes: Uint8Array, begin: number, end: number): num
   return Date.UTC(year, month - 1, day, hour, minute, second, milliseconds);
 }
 
-/** The UTC date of a time, as `YYYY-MM-DD`. @throws RangeError where it is no time */
+/**
+ * The UTC date of a time, as `YYYY-MM-DD`.
+ *
+ * @param time a whole number of milliseconds
+ * @throws RangeError where it is no time
+ */
 export function utcDay(time: number): string {
   const day = Math.floor(time / DAY);
-  if (day !== lastDay) {
+  if (day !== lastDay || time > MAX_TIME) {
     const iso = new Date(time).toISOString();
     lastDate = iso.slice(0, iso.indexOf('T'));
     lastDay = day;
@@ -75,12 +80,19 @@ export function utcDay(time: number): string {
 let lastDay = NaN;
 let lastDate = '';
 
-/** A time as `Date.toISOString` writes it, in a third of the time. @throws RangeError where it is no time */
+/**
+ * A time as `Date.toISOString` writes it, in a third of the time.
+ *
+ * @param time a whole number of milliseconds
+ * @throws RangeError where it is no time
+ */
 export function isoTime(time: number): string {
   const date = utcDay(time);
-  const inDay = Math.trunc(time) - Math.floor(time / DAY) * DAY;
-  const second = Math.floor(inDay / SECOND);
-  return `${date}T${TWO[Math.floor(second / 3600)]}:${TWO[Math.floor(second / 60) % 60]}:${TWO[second % 60]}.${THREE[inDay % 1000]}Z`;
+  const inDay = time - Math.floor(time / DAY) * DAY;
+  const hour = TWO[Math.floor(inDay / HOUR)];
+  const minute = TWO[Math.floor(inDay / MINUTE) % 60];
+  const second = TWO[Math.floor(inDay / SECOND) % 60];
+  return `${date}T${hour}:${minute}:${second}.${THREE[inDay % SECOND]}Z`;
 }
 
 const TWO = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'));

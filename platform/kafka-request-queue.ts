@@ -9,8 +9,9 @@ const require = createRequire(import.meta.url);
 let installed = false;
 
 /**
- * Has kafkajs look for waiting requests only while some wait. It looks every millisecond on each connection otherwise, as long as
- * that lives, which costs an idle process of a few connections a twentieth of a core (https://github.com/tulios/kafkajs/issues/1704).
+ * Has kafkajs look for waiting requests only while some wait. It looks every millisecond on each connection otherwise, as
+ * long as that lives, which costs an idle process of a few connections a twentieth of a core
+ * (https://github.com/tulios/kafkajs/issues/1704).
  */
 export function installRequestQueue(): void {
   if (installed) return;

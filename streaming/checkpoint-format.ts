@@ -72,8 +72,8 @@ export interface CheckpointFormat {
 const parseHead = (body: Buffer) => JSON.parse(body.toString('utf8')) as CheckpointHead;
 
 /**
- * Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads, 3 and 4 a hash that took three times as long. Up
- * to 3 row ids stood in the records, and all strings of the dictionaries in the head.
+ * Version 1 was deflated, which took five times as long; 1 and 2 have CRC-32 of payloads, 3 and 4 a hash that took three
+ * times as long. Up to 3 row ids stood in the records, and all strings of the dictionaries in the head.
  */
 const FORMATS: ReadonlyMap<number, CheckpointFormat> = new Map([
   [1, { decompress: inflate, parseHead, otherRecords: true, otherChecksums: true }],

@@ -76,6 +76,7 @@ export async function restoreCheckpoint(
     for (const segment of segments) {
       const object = await storage.get(segment.key);
       const { format: its, body: columns } = await unseal(segment.key, object, segment.sha256);
+      // Heads of 2 and 3 may name segments of those before.
       if (its.otherRecords !== format.otherRecords || (its.otherChecksums && !format.otherChecksums)) {
         throw new BadCheckpointError(`${key} names a segment of a format that cannot be its own, ${segment.key}`);
       }

@@ -31,6 +31,7 @@ export class HeldRecords {
   readonly chunks = new HeldChunks();
   readonly #classOf: Policy['classOf'];
   readonly #index = new NumberIndex();
+  readonly #candidates: number[] = [];
   readonly #reader = new ByteReader();
 
   constructor(policy: Pick<Policy, 'classOf'>) {
@@ -59,7 +60,7 @@ export class HeldRecords {
    * @param end of the record in them
    * @param hash `identityHash`
    * @param counts it is one of its key's facts
-   * @param former takes the place of this one in the index (`formerOf`), of none where it is -1
+   * @param former the record whose place in the index it takes (`formerOf`), -1 for none
    */
   append(
     chunk: Chunk,
@@ -90,8 +91,9 @@ export class HeldRecords {
   }
 
   /**
-   * The record of an event and a source that only lets copies be recognised, -1 where there is none. One that comes later takes its place
-   * in the index: a copy is recognised by the last record of its source, and an event that is sent a million times has one place.
+   * The record of an event and a source that only lets copies be recognised, -1 where there is none. One that comes later
+   * takes its place in the index, so that an event that is sent a million times has one: a source's clock never goes back, so
+   * its last record recognises whatever an earlier one would.
    *
    * @param text in which the event's written id stands, at `textAt`
    */
@@ -103,17 +105,17 @@ export class HeldRecords {
     playbackFlag: number,
     source: number,
   ): number {
-    const candidates: number[] = [];
-    const count = this.find(hash, candidates);
+    const count = this.find(hash, this.#candidates);
     for (let i = 0; i < count; i++) {
-      const chunk = this.chunks.find(candidates[i]);
+      const number = this.#candidates[i];
+      const chunk = this.chunks.find(number);
       if (chunk === null) continue;
-      const place = candidates[i] % CHUNK_RECORDS;
+      const place = number % CHUNK_RECORDS;
       const reader = chunk.openText(this.#reader, place);
       if (!sameText(reader.bytes, reader.at, text, textAt)) continue;
       reader.skipText();
       if ((reader.byte() & (PLAYBACK_FLAG | LATE_FLAG)) !== (playbackFlag | LATE_FLAG)) continue;
-      if (reader.varint() === source && this.keys.profileOf(chunk.keyOf(place)) === profile) return candidates[i];
+      if (reader.varint() === source && this.keys.profileOf(chunk.keyOf(place)) === profile) return number;
     }
     return -1;
   }

@@ -20,9 +20,9 @@ const HASH_MASK = HASHES - 1;
  * Finds what is numbered, records or keys or strings, by its hash: hash tables in flat arrays, about ten bytes an entry, the
  * hash included. Hashes may be shared; whoever looks up compares.
  *
- * A table has linear probing, and its slots stand in the order of their hashes: a search ends where a greater hash stands, and
- * growing is one walk through both arrays, which looks at nothing else. Hashes of one table share their upper bits, so signed
- * integers compare as they do.
+ * A table has linear probing, and its slots stand in the order of their hashes: a look-up ends where a greater hash stands,
+ * and growing is one walk through both arrays, which looks at nothing else. Hashes of one table share their upper bits, so
+ * signed integers compare as they do.
  */
 export class NumberIndex {
   /** By table. No object of a table stands between a look-up and its slots: that would be one more cache miss. */
@@ -100,7 +100,7 @@ export class NumberIndex {
     const table = hash >>> HASH_BITS;
     const slots = this.#slots[table];
     const scale = this.#scale[table];
-    let at = this.#find(hash, number);
+    let at = this.#slotOf(hash, number);
     if (at < 0) return false;
     for (let next = at + SLOT; slots[next + 1] !== 0 && homeOf(slots[next], scale) < next; next += SLOT) {
       slots[at] = slots[next];
@@ -114,13 +114,13 @@ export class NumberIndex {
 
   /** Has a number stand for another that was added under the same hash. @throws RangeError where that is not there */
   replace(hash: number, former: number, number: number): void {
-    const at = this.#find(hash, former);
+    const at = this.#slotOf(hash, former);
     if (at < 0) throw new RangeError(`The index has no number ${former} under the hash ${hash}`);
     this.#slots[hash >>> HASH_BITS][at + 1] = number + 1;
   }
 
   /** Where a number stands, -1 where it does not: from the home of its hash to where it stands, no slot is free. */
-  #find(hash: number, number: number): number {
+  #slotOf(hash: number, number: number): number {
     const table = hash >>> HASH_BITS;
     const slots = this.#slots[table];
     const held = (number + 1) | 0;

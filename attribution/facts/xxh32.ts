@@ -6,8 +6,8 @@ const PRIME_5 = 0x165667b1;
 const STRIPE = 16;
 
 /**
- * XXH32 of what stands in a view, with the seed 0, as an unsigned integer. Four lanes go side by side, so that it takes a third of the time
- * of a hash that goes through the same words one by one.
+ * XXH32 of what stands in a view, with the seed 0, as an unsigned integer. Four lanes go side by side, so that it takes a
+ * third of the time of a hash that goes through the same words one by one.
  *
  * Specification: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
  */

@@ -1,7 +1,17 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LogClock } from '../../attribution/clock.ts';
-import { DAY, HOUR, isoTime, MAX_TIME, MINUTE, parseIsoTime, plainIsoTime, SECOND, utcDay } from '../../attribution/time.ts';
+import {
+  DAY,
+  HOUR,
+  isoTime,
+  MAX_TIME,
+  MINUTE,
+  parseIsoTime,
+  plainIsoTime,
+  SECOND,
+  utcDay,
+} from '../../attribution/time.ts';
 import { runs } from './runs.ts';
 
 const FIRST = Date.parse('0000-01-01T00:00:00Z');
@@ -121,6 +131,8 @@ test('a time is written as JavaScript writes it, whichever was before', () => {
     { numRuns: runs(1_000) },
   );
   expect(() => isoTime(NaN)).toThrow(RangeError);
+  expect(isoTime(MAX_TIME)).toBe('+275760-09-13T00:00:00.000Z');
+  expect(() => isoTime(MAX_TIME + 1)).toThrow(RangeError);
 });
 
 describe('the clock of a log', () => {
