@@ -1,6 +1,6 @@
 /** What Linux says of processes, for benches. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 const TICKS_A_SECOND = 100;
 
@@ -24,10 +24,12 @@ function timesOf(pid: number) {
   return { own: (ticks[11] + ticks[12]) / TICKS_A_SECOND, ended: (ticks[13] + ticks[14]) / TICKS_A_SECOND };
 }
 
-/** Those that it started; none where it has ended. */
+/** Those that it started, by whichever thread, and that live; none where it has ended. */
 export function childrenOf(pid: number): number[] {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'));
+    return lists.join(' ').split(' ').filter(Boolean).map(Number);
   } catch {
     return [];
   }

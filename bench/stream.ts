@@ -2,7 +2,7 @@
  * The speed layer over a real Kafka and Postgres: `npx tsx bench/stream.ts [events]`.
  *
  * Events of the simulator are sent once; then, over the same log, in the same run: kafkajs `eachBatch` with `JSON.parse`
- * alone (the limit of a reader in this language; once more at the end), and `whence stream --until-caught-up` with one
+ * alone (what reading costs with it as it comes; once more at the end), and `whence stream --until-caught-up` with one
  * process and with two, each into a database of its own. CPU is of all processes of whence; Kafka's and Postgres's stand
  * beside.
  */

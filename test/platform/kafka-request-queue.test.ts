@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
-import { installRequestQueue } from '../../platform/kafka-request-queue.ts';
+import { createKafka } from '../../platform/kafka.ts';
+import { silentLogger } from '../../platform/log.ts';
 
 interface Queue {
   maybeThrottle(milliseconds: number): void;
@@ -11,7 +12,8 @@ interface Queue {
   destroy(): void;
 }
 
-installRequestQueue();
+// It is there for all clients of ours.
+createKafka({ brokers: ['localhost:1'], clientId: 'test', log: silentLogger() });
 const require = createRequire(import.meta.url);
 const RequestQueue = require('kafkajs/src/network/requestQueue') as new (options: object) => Queue;
 const logger = { debug() {}, warn() {} };
