@@ -1,7 +1,7 @@
 import type { Event } from '../events.ts';
 import type { Policy } from '../policy.ts';
 import { DAY } from '../time.ts';
-import { ByteReader, ByteWriter, sameText } from './bytes.ts';
+import { ByteReader, ByteWriter } from './bytes.ts';
 import {
   CHECKSUM_BYTES,
   CHUNK_RECORDS,
@@ -191,20 +191,14 @@ export class FactStore extends HeldRecords {
     let shadowed = false;
     let shadows = NONE;
     const text = this.#writer.bytes;
+    const reader = this.#reader;
     const count = this.find(hash, this.#candidates);
     for (let i = 0; i < count; i++) {
       const number = this.#candidates[i];
-      const chunk = this.chunks.find(number);
-      // Dropped, and not swept yet.
-      if (chunk === null) continue;
-      const place = number % CHUNK_RECORDS;
-      const reader = chunk.openText(this.#reader, place);
-      if (!sameText(reader.bytes, reader.at, text, textAt)) continue;
-      reader.skipText();
-      const flags = reader.byte();
-      if (this.keys.profileOf(chunk.keyOf(place)) !== profile || (flags & PLAYBACK_FLAG) !== playbackFlag) continue;
+      const flags = this.openIfOf(reader, number, text, textAt, profile, playbackFlag);
+      if (flags < 0) continue;
       const otherSource = reader.varint();
-      const time = chunk.timeOf(place);
+      const time = this.chunkOf(number).timeOf(number % CHUNK_RECORDS);
       const clockThen = time + reader.varint();
       if (otherSource === source && clock - clockThen <= this.#copyMemory) return { copy: number, shadowed, shadows };
       const same = Math.abs(time - eventTime) <= this.#copyMemory;

@@ -108,16 +108,36 @@ export class HeldRecords {
     const count = this.find(hash, this.#candidates);
     for (let i = 0; i < count; i++) {
       const number = this.#candidates[i];
-      const chunk = this.chunks.find(number);
-      if (chunk === null) continue;
-      const place = number % CHUNK_RECORDS;
-      const reader = chunk.openText(this.#reader, place);
-      if (!sameText(reader.bytes, reader.at, text, textAt)) continue;
-      reader.skipText();
-      if ((reader.byte() & (PLAYBACK_FLAG | LATE_FLAG)) !== (playbackFlag | LATE_FLAG)) continue;
-      if (reader.varint() === source && this.keys.profileOf(chunk.keyOf(place)) === profile) return number;
+      const flags = this.openIfOf(this.#reader, number, text, textAt, profile, playbackFlag);
+      if (flags >= 0 && (flags & LATE_FLAG) !== 0 && this.#reader.varint() === source) return number;
     }
     return -1;
+  }
+
+  /**
+   * Points a reader behind the flags of a record, where it is held and of this event: its source follows.
+   *
+   * @param text in which the event's written id stands, at `textAt`
+   * @returns its flags, -1 where it is not
+   */
+  protected openIfOf(
+    reader: ByteReader,
+    number: number,
+    text: Uint8Array,
+    textAt: number,
+    profile: number,
+    playbackFlag: number,
+  ): number {
+    const chunk = this.chunks.find(number);
+    // Dropped, and not swept yet.
+    if (chunk === null) return -1;
+    const place = number % CHUNK_RECORDS;
+    chunk.openText(reader, place);
+    if (!sameText(reader.bytes, reader.at, text, textAt)) return -1;
+    reader.skipText();
+    const flags = reader.byte();
+    const same = (flags & PLAYBACK_FLAG) === playbackFlag && this.keys.profileOf(chunk.keyOf(place)) === profile;
+    return same ? flags : -1;
   }
 
   /** The key of a profile and a work, -1 where no record names it. */
