@@ -24,6 +24,12 @@ function timesOf(pid: number) {
   return { own: (ticks[11] + ticks[12]) / TICKS_A_SECOND, ended: (ticks[13] + ticks[14]) / TICKS_A_SECOND };
 }
 
+/** CPU seconds that this machine, where it is a virtual one, wanted and others of its host had. */
+export function stolenCpu(): number {
+  const [, all] = /^cpu +(.*)/.exec(readFileSync('/proc/stat', 'utf8')) ?? ['', ''];
+  return Number(all.split(' ')[7] ?? 0) / TICKS_A_SECOND;
+}
+
 /** Those that it started, by whichever thread, and that live; none where it has ended. */
 export function childrenOf(pid: number): number[] {
   try {

@@ -15,7 +15,7 @@ import { createKafka, createProducer } from '../platform/kafka.ts';
 import { silentLogger } from '../platform/log.ts';
 import { openPool } from '../platform/postgres.ts';
 import { simulate } from '../simulator/simulate.ts';
-import { childrenOf, cpuOf, cpuOfEnded, residentMb, safely } from './processes.ts';
+import { childrenOf, cpuOf, cpuOfEnded, residentMb, safely, stolenCpu } from './processes.ts';
 import { messageOf, sendAll, type SimulatedMessage } from './simulated.ts';
 import { createStreamTopics } from './topics.ts';
 
@@ -32,6 +32,8 @@ interface Run {
   cpu: number;
   /** Of the largest process, MB. */
   peak: number;
+  /** CPU seconds that others of the host had meanwhile. */
+  stolen: number;
 }
 
 /** Runs a command to its end and measures it and its children. */
@@ -44,6 +46,7 @@ async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
   });
   let peak = 0;
   const before = cpuOfEnded();
+  const stolenBefore = stolenCpu();
   const watch = setInterval(() => {
     for (const pid of [child.pid ?? 0, ...childrenOf(child.pid ?? 0)]) {
       peak = Math.max(
@@ -56,7 +59,7 @@ async function measure(args: string[], env: NodeJS.ProcessEnv): Promise<Run> {
   clearInterval(watch);
   if (code !== 0) throw new Error(`${args.join(' ')} ended with exit code ${code}`);
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
-  return { seconds, cpu: cpuOfEnded() - before, peak };
+  return { seconds, cpu: cpuOfEnded() - before, peak, stolen: stolenCpu() - stolenBefore };
 }
 
 const stack = await startTestStack({ services: ['postgres', 'kafka'], heapMb: 1024, brief: false });
@@ -66,7 +69,7 @@ try {
   await createStreamTopics(kafka);
   const sent = await send();
   console.log(`${sent.toLocaleString('en')} events of ${PROFILES.toLocaleString('en')} profiles over ${DAYS} days`);
-  console.log(`${''.padEnd(34)} events/s   CPU-s/M   peak MB   Postgres CPU-s/M   Kafka CPU-s/M`);
+  console.log(`${''.padEnd(34)} events/s   CPU-s/M   peak MB   Postgres CPU-s/M   Kafka CPU-s/M   stolen CPU-s/M`);
   const plain = new URL('stream-plain.ts', import.meta.url);
   const base = { ...process.env, KAFKA_BROKERS: stack.kafka.brokers.join(','), WHENCE_LOG_LEVEL: 'warn' };
   const reportPlain = () =>
@@ -95,7 +98,7 @@ try {
         .toLocaleString('en')
         .padStart(8)} ` +
         `${perMillion(run.cpu).padStart(9)} ${run.peak.toFixed(0).padStart(9)} ${perMillion(postgres).padStart(18)} ` +
-        perMillion(broker).padStart(15),
+        `${perMillion(broker).padStart(15)} ${perMillion(run.stolen).padStart(16)}`,
     );
   }
 
