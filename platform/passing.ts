@@ -21,6 +21,11 @@ export function hasSqlState(error: unknown, state: string): boolean {
   return (error as { code?: unknown } | null)?.code === state;
 }
 
+/** Whether a statement waited for a lock for as long as it may (`lock_timeout`). */
+export function isLocked(error: unknown): boolean {
+  return hasSqlState(error, '55P03');
+}
+
 /**
  * Whether a failure to use Postgres is expected to pass by itself: the server is away, restarting or out of room, or asks
  * to run the transaction again. Everything else (a constraint, a syntax error) would fail the same way for ever.

@@ -3,6 +3,7 @@ import kafkajs, { type Kafka, type PartitionMetadata, type Producer, type Transa
 import pRetry from 'p-retry';
 import { conditionOf, type DeadLetterFilter } from '../observe/dead-letters.ts';
 import { createProducer, withAdmin } from '../platform/kafka.ts';
+import { isLocked } from '../platform/passing.ts';
 import type { Pool, Queryable } from '../platform/postgres.ts';
 import { LETTER_HEADER, letterHeader } from '../streaming/replayed-letter.ts';
 import { findGroupId } from '../streaming/sql/find-group-id.ts';
@@ -66,7 +67,6 @@ export class ReplayFailedError extends Error {
 /** Any number that nothing else in the database locks. */
 const ADVISORY_LOCK = 8_234_950_128;
 const LOCK_WAIT_MS = 10_000;
-const LOCK_NOT_AVAILABLE = '55P03';
 /** An open transaction of a run that was killed holds back whoever reads the partition, at most this long. */
 const TRANSACTION_MS = 30_000;
 const MARKER_TRIES = 3;
@@ -115,7 +115,7 @@ async function lock(client: Queryable): Promise<void> {
     // A run that was killed holds it for a moment.
     await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
   } catch (error) {
-    if ((error as { code?: string }).code === LOCK_NOT_AVAILABLE) throw new ReplayRunningError();
+    if (isLocked(error)) throw new ReplayRunningError();
     throw error;
   }
   await client.query('set lock_timeout to 0');

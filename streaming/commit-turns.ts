@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { isPassing } from '../platform/passing.ts';
-import { commitAgain, commitDeltas, type CommitPools, isLocked, type OnStep } from './commit.ts';
+import { isLocked, isPassing } from '../platform/passing.ts';
+import { commitAgain, commitDeltas, type CommitPools, type OnStep } from './commit.ts';
 import { errorOf } from './errors.ts';
 import type { Commit } from './sql/advance-task.ts';
 

@@ -3,7 +3,6 @@ import { settleDiscoveries } from '../merge/discoveries.ts';
 import { keySetOf } from '../merge/keys.ts';
 import { shareMerge } from '../merge/locks.ts';
 import { noteKeys } from '../merge/noting.ts';
-import { hasSqlState } from '../platform/passing.ts';
 import { type Pool, prepared } from '../platform/postgres.ts';
 import { withStatements } from '../platform/statements.ts';
 import { FencedError } from './errors.ts';
@@ -86,11 +85,6 @@ export async function commitDeltas(
     throw new FencedError(commits[0].task, commits[0].epoch);
   }
   await onStep?.('committed');
-}
-
-/** Whether a commit waited too long for a lock. */
-export function isLocked(error: unknown): boolean {
-  return hasSqlState(error, '55P03');
 }
 
 /**
