@@ -249,6 +249,12 @@ export interface TextBytes {
   readonly view: DataView;
 }
 
+/** So many bytes, all 0. */
+export function emptyBytes(length: number): TextBytes {
+  const bytes = new Uint8Array(length);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
 /** Whether a written text is the one that stands in UTF-8 elsewhere. */
 export function sameSpan(written: DataView, at: number, text: DataView, begin: number, end: number): boolean {
   const length = end - begin;

@@ -1,5 +1,6 @@
 import { KIND_CODES, MUTED_CODES } from '../derive.ts';
 import { ACTIONS, type Event } from '../events.ts';
+import { emptyBytes, type TextBytes } from './bytes.ts';
 
 /** The texts of an event that are held or name something: where each stands in `EventFields`. */
 export const TEXT = {
@@ -56,8 +57,7 @@ export class EventFields {
   hasOrigin = false;
   originRowRank: number | null = null;
   originPosition: number | null = null;
-  #encoded = new Uint8Array(4096);
-  #encodedView = new DataView(this.#encoded.buffer);
+  #encoded = emptyBytes(4096);
 
   /** The record itself says that it is not of the main content. */
   get isExcluded(): boolean {
@@ -72,20 +72,19 @@ export class EventFields {
 
   /** Fills it with a validated event. */
   set(event: Event): this {
-    this.bytes = this.#encoded;
-    this.view = this.#encodedView;
+    this.#open(this.#encoded);
     let used = 0;
     this.begin.fill(-1);
     const put = (text: Text, value: string | null) => {
       if (value === null) return;
-      if (used + value.length * 3 > this.#encoded.length) {
-        const grown = new Uint8Array(Math.max(this.#encoded.length * 2, used + value.length * 3));
-        grown.set(this.#encoded);
-        this.bytes = this.#encoded = grown;
-        this.view = this.#encodedView = new DataView(grown.buffer);
+      const { length } = this.bytes;
+      if (used + value.length * 3 > length) {
+        const grown = emptyBytes(Math.max(length * 2, used + value.length * 3));
+        grown.bytes.set(this.bytes);
+        this.#open((this.#encoded = grown));
       }
       this.begin[text] = used;
-      used += encoder.encodeInto(value, this.#encoded.subarray(used)).written;
+      used += encoder.encodeInto(value, this.bytes.subarray(used)).written;
       this.end[text] = used;
     };
     put(TEXT.eventId, event.event_id);
@@ -121,5 +120,10 @@ export class EventFields {
     this.originRowRank = origin.row_rank;
     this.originPosition = origin.position;
     return this;
+  }
+
+  #open({ bytes, view }: TextBytes): void {
+    this.bytes = bytes;
+    this.view = view;
   }
 }

@@ -108,18 +108,16 @@ export class FactStore extends HeldRecords {
     if (playbackFlag !== 0) writer.varint(offset);
     writePayload(writer, event, this.dictionaries);
 
-    const onlyKnown = late || known.copy >= 0;
-    const former = onlyKnown ? this.formerOf(hash, writer.bytes, textAt, profile, playbackFlag, source) : -1;
     if (known.copy >= 0) {
       const counting = this.#checksumOf(known.copy);
       // The copy is remembered too: whether a record is a copy then depends on the last 24 hours of its log alone.
       writer.bytes[flagsAt] |= LATE_FLAG;
       writer.patchUint32(checksumEnd - CHECKSUM_BYTES, counting);
-      this.#append(chunk, event, clockAfter, profile, hash, false, former);
+      this.#append(chunk, event, clockAfter, profile, hash, false);
       return { outcome: 'duplicate', conflict: differ(counting, checksum), ...NOTHING_CHANGED };
     }
     if (late) {
-      this.#append(chunk, event, clockAfter, profile, hash, false, former);
+      this.#append(chunk, event, clockAfter, profile, hash, false);
       return { outcome: 'late', conflict: false, ...NOTHING_CHANGED };
     }
     const outcome = event.isExcluded ? 'excluded' : 'applied';
@@ -150,18 +148,10 @@ export class FactStore extends HeldRecords {
   }
 
   /** Appends the record that was written behind those of the chunk. @returns its key */
-  #append(
-    chunk: Chunk,
-    event: EventFields,
-    clock: number,
-    profile: number,
-    hash: number,
-    counts: boolean,
-    former = -1,
-  ): number {
+  #append(chunk: Chunk, event: EventFields, clock: number, profile: number, hash: number, counts: boolean): number {
     const key = this.#acquireKey(profile, event);
     const { bytes, length } = this.#writer;
-    this.append(chunk, bytes, length, event.eventTime, clock, key, hash, event.isPlayback, counts, former);
+    this.append(chunk, bytes, length, event.eventTime, clock, key, hash, event.isPlayback, counts);
     return key;
   }
 

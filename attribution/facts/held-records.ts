@@ -60,7 +60,6 @@ export class HeldRecords {
    * @param end of the record in them
    * @param hash `identityHash`
    * @param counts it is one of its key's facts
-   * @param former the record whose place in the index it takes (`formerOf`), -1 for none
    */
   append(
     chunk: Chunk,
@@ -72,11 +71,11 @@ export class HeldRecords {
     hash: number,
     isPlayback: boolean,
     counts: boolean,
-    former = -1,
   ): void {
     const { keys } = this;
     const place = chunk.append(bytes, end, time, clock, key, counts ? keys.headOf(key) : -1);
     const number = chunk.serial * CHUNK_RECORDS + place;
+    const former = counts ? -1 : this.#formerOf(chunk, place, hash);
     if (former < 0) this.#index.add(hash, number);
     else this.#index.replace(hash, former, number);
     keys.use(key);
@@ -91,25 +90,23 @@ export class HeldRecords {
   }
 
   /**
-   * The record of an event and a source that only lets copies be recognised, -1 where there is none. One that comes later
-   * takes its place in the index, so that an event that is sent a million times has one: a source's clock never goes back, so
-   * its last record recognises whatever an earlier one would.
-   *
-   * @param text in which the event's written id stands, at `textAt`
+   * Of a record that only lets copies be recognised, the one before it of its event and source that does so, -1 where there is
+   * none. It takes that one's place in the index, so that an event that is sent a million times has one: a source's clock never
+   * goes back, so its last record recognises whatever an earlier one would.
    */
-  formerOf(
-    hash: number,
-    text: Uint8Array,
-    textAt: number,
-    profile: number,
-    playbackFlag: number,
-    source: number,
-  ): number {
+  #formerOf(chunk: Chunk, place: number, hash: number): number {
+    const reader = chunk.openText(this.#reader, place);
+    const { bytes, at } = reader;
+    reader.skipText();
+    const flags = reader.byte();
+    if ((flags & LATE_FLAG) === 0) return -1;
+    const source = reader.varint();
+    const profile = this.keys.profileOf(chunk.keyOf(place));
     const count = this.find(hash, this.#candidates);
     for (let i = 0; i < count; i++) {
       const number = this.#candidates[i];
-      const flags = this.openIfOf(this.#reader, number, text, textAt, profile, playbackFlag);
-      if (flags >= 0 && (flags & LATE_FLAG) !== 0 && this.#reader.varint() === source) return number;
+      const others = this.openIfOf(reader, number, bytes, at, profile, flags & PLAYBACK_FLAG);
+      if (others >= 0 && (others & LATE_FLAG) !== 0 && reader.varint() === source) return number;
     }
     return -1;
   }

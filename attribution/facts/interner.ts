@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, hashOfText, hashOfView, type TextBytes } from './bytes.ts';
+import { ByteReader, ByteWriter, emptyBytes, hashOfText, hashOfView, type TextBytes } from './bytes.ts';
 import { Entries } from './entries.ts';
 import { NumberIndex } from './number-index.ts';
 import { Texts } from './texts.ts';
@@ -29,7 +29,7 @@ export class Interner {
   #firstFree = NONE;
   /** One past the greatest number ever given. */
   #end = 0;
-  #encoded = room(1024);
+  #encoded = emptyBytes(1024);
   readonly #onNew: ((number: number, text: string) => void) | null;
 
   /** @param onNew told of every number that comes to stand for a string */
@@ -169,12 +169,7 @@ export class Interner {
 
   /** Encodes a string into `#encoded`. @returns how many bytes it has */
   #encode(text: string): number {
-    if (text.length * 3 > this.#encoded.bytes.length) this.#encoded = room(text.length * 3);
+    if (text.length * 3 > this.#encoded.bytes.length) this.#encoded = emptyBytes(text.length * 3);
     return encoder.encodeInto(text, this.#encoded.bytes).written;
   }
-}
-
-function room(length: number): TextBytes {
-  const bytes = new Uint8Array(length);
-  return { bytes, view: new DataView(bytes.buffer) };
 }

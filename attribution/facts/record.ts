@@ -1,6 +1,6 @@
 import { ORIGIN_CODES, type KeyFacts } from '../derive.ts';
 import { MAX_ID, MAX_TEXT } from '../events.ts';
-import type { ByteReader, ByteWriter } from './bytes.ts';
+import { type ByteReader, type ByteWriter, emptyBytes } from './bytes.ts';
 import { TEXT, type EventFields, type Text } from './event-fields.ts';
 import type { Interner } from './interner.ts';
 
@@ -111,8 +111,8 @@ function copyText({ bytes, begin, end }: EventFields, text: Text, at: number): n
 
 const SEPARATOR_BYTE = SEPARATOR.charCodeAt(0);
 /** Room for two ids and a text of the contract. */
-const placeBytes = new Uint8Array(3 * (2 * MAX_ID + MAX_TEXT) + 2);
-const PLACE = { bytes: placeBytes, view: new DataView(placeBytes.buffer) };
+const PLACE = emptyBytes(3 * (2 * MAX_ID + MAX_TEXT) + 2);
+const placeBytes = PLACE.bytes;
 
 /** Gives each dictionary string that the payload at the reader uses, as often as it does. */
 export function eachString(

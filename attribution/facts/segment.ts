@@ -130,7 +130,7 @@ export function* restoreSegment(
     const isPlayback = (flags & PLAYBACK_FLAG) !== 0;
     const hash = identityHash(writer.bytes, used, reader.at, profile, flags & PLAYBACK_FLAG);
     reader.at++;
-    const source = reader.varint();
+    reader.varint();
     const clock = time + reader.varint();
     if (otherChecksums) writer.patchUint32(reader.at, NO_CHECKSUM);
     reader.at += CHECKSUM_BYTES;
@@ -138,9 +138,7 @@ export function* restoreSegment(
     if (older === null) eachString(reader, isPlayback, useString);
     held.profiles.use(profile);
     const counts = (flags & (LATE_FLAG | SHADOWED_FLAG)) === 0;
-    const former =
-      (flags & LATE_FLAG) === 0 ? -1 : held.formerOf(hash, writer.bytes, used, profile, flags & PLAYBACK_FLAG, source);
-    held.append(chunk, writer.bytes, writer.length, time, clock, key, hash, isPlayback, counts, former);
+    held.append(chunk, writer.bytes, writer.length, time, clock, key, hash, isPlayback, counts);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type ByteReader, sameSpan } from './bytes.ts';
+import { type ByteReader, emptyBytes, sameSpan } from './bytes.ts';
 
 /** Places are counted in units of so many bytes, and a page has so many units. */
 const UNIT_BITS = 2;
@@ -57,9 +57,9 @@ export class Texts {
       }
       this.#next = this.#pages.length * PAGE_UNITS;
       this.#end = this.#next + PAGE_UNITS;
-      const page = new Uint8Array(PAGE_UNITS << UNIT_BITS);
-      this.#pages.push(page);
-      this.#views.push(new DataView(page.buffer));
+      const { bytes, view } = emptyBytes(PAGE_UNITS << UNIT_BITS);
+      this.#pages.push(bytes);
+      this.#views.push(view);
     }
     const place = this.#next;
     this.#next += units;
